@@ -1,0 +1,24 @@
+# Everything a contributor runs. `just` comes with the dev group: `uv run just check`.
+
+# install everything the checks need
+setup:
+    uv sync --all-extras
+
+# mend what a machine can mend
+fix:
+    uv run ruff check --fix .
+    uv run ruff format .
+    uv run python -m truebeat.kit.states_page --write docs/states.md
+
+# lint, types, import contracts, generated docs, tests
+check: lint test
+
+lint:
+    uv run ruff check .
+    uv run ruff format --check .
+    uv run mypy
+    uv run lint-imports
+    uv run python -m truebeat.kit.states_page --check docs/states.md
+
+test *ARGS:
+    uv run --all-extras pytest -n 2 {{ARGS}}

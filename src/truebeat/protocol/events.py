@@ -1,0 +1,32 @@
+"""The event log's entries: an append-only log, gap-free per reader, pruned by age."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+
+
+class Event(Struct, kw_only=True):
+    """One entry.
+
+    type: WORKSPACE_PROVISIONING, _ONLINE, _OFFLINE, _DEGRADED, _FAILED, _REMOVED: the judged status, with
+    payload {name, status, previous, conditions, sample_error}; RESTART_ORDERED with payload {restart_id, by}.
+    cause: the observation that did it (beat, lease_expired, ...), or who ordered it.
+    """
+
+    seq: int
+    at: datetime
+    type: str
+    workspace_id: UUID | None
+    payload: dict[str, Any]
+    cause: str
+
+
+class EventPage(Struct, kw_only=True):
+    """GET /events?since=SEQ: events after SEQ, oldest first; `seq` is the last event there is."""
+
+    events: list[Event]
+    seq: int

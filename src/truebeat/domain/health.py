@@ -110,11 +110,14 @@ DETAIL_LIMIT: Final = 2000
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One open symptom. `detail` is for people: bounded, plain text; `since` is when it opened."""
+    """One open symptom. `detail` is for people: bounded, plain text; `since` is when it opened, and `generation`
+    the highest worker generation known at that moment.
+    """
 
     symptom: Symptom
     detail: str
     since: datetime
+    generation: int = 0
 
     @property
     def witness(self) -> Witness:
@@ -132,12 +135,16 @@ class Record:
     conditions: tuple[Condition, ...] = ()
     #: highest worker generation seen; 0 before any. It fences: a beat of a lower one is ignored.
     generation: int = 0
-    #: while `awaiting` after an operator's restart: only a generation above this one ends it
+    #: a restart is pending: only a generation above this one fulfils it. -1: none is pending.
     awaiting_above: int = -1
 
     @property
     def status(self) -> Status:
         return derive_status(self.conditions)
+
+    @property
+    def restart_pending(self) -> bool:
+        return self.awaiting_above >= 0
 
     def open(self, symptom: Symptom) -> Condition | None:
         """The open condition of that symptom, or None."""
@@ -241,7 +248,7 @@ class Announcement:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`record` is the new record (the same object if nothing changed); `announcement` is set iff the conditions changed."""
+    """The new record (the same object if nothing changed); `announcement` is set iff the conditions changed."""
 
     record: Record
     announcement: Announcement | None = None
@@ -255,15 +262,16 @@ _ORDER: Final = {symptom: place for place, symptom in enumerate(RULES)}
 class _Conditions:
     """The open conditions while one observation is applied."""
 
-    def __init__(self, conditions: tuple[Condition, ...], now: datetime) -> None:
-        self._open = {condition.symptom: condition for condition in conditions}
+    def __init__(self, record: Record, now: datetime) -> None:
+        self._open = {condition.symptom: condition for condition in record.conditions}
+        self._generation = record.generation
         self._now = now
         self.changed = False
 
     def open(self, symptom: Symptom, detail: str) -> None:
         """The first detail stays: opening what is open changes nothing."""
         if symptom not in self._open:
-            self._open[symptom] = Condition(symptom, detail[:DETAIL_LIMIT], self._now)
+            self._open[symptom] = Condition(symptom, detail[:DETAIL_LIMIT], self._now, self._generation)
             self.changed = True
 
     def close(self, *symptoms: Symptom) -> None:
@@ -279,7 +287,7 @@ def judge(record: Record, observation: Observation, now: datetime) -> Verdict:
     """One observation applied to one record. `now` is when the observation was made."""
     if record.open(Symptom.REMOVED):
         return Verdict(record)
-    conditions = _Conditions(record.conditions, now)
+    conditions = _Conditions(record, now)
     generation, awaiting_above = record.generation, record.awaiting_above
     match observation:
         case Beat():
@@ -287,7 +295,10 @@ def judge(record: Record, observation: Observation, now: datetime) -> Verdict:
                 if observation.generation < record.generation:
                     return Verdict(record)  # fenced: an old generation's word counts for nothing
                 generation = observation.generation
-            _judge_beat(conditions, observation, awaiting_above)
+            fulfils_restart = observation.generation is None or observation.generation > awaiting_above
+            if fulfils_restart:
+                awaiting_above = -1
+            _judge_beat(conditions, observation, fulfils_restart=fulfils_restart)
         case LeaseExpired():
             # One that never beat is awaited, not silent; the provisioning deadline judges it.
             if record.open(Symptom.AWAITING) is None:
@@ -296,10 +307,12 @@ def judge(record: Record, observation: Observation, now: datetime) -> Verdict:
             if record.open(Symptom.AWAITING) is not None:
                 conditions.open(Symptom.OVERDUE, f"no first beat within {observation.deadline:.0f} s")
         case BudgetSpent():
-            if observation.generation >= record.generation:
+            # A pending restart has already overruled what the old generation's supervisor reports.
+            if observation.generation >= record.generation and observation.generation > awaiting_above:
                 conditions.open(Symptom.QUARANTINED, observation.reason or "the restart budget is spent")
         case GenerationVerified():
-            if observation.generation > record.generation:
+            quarantined = record.open(Symptom.QUARANTINED)
+            if quarantined is not None and observation.generation > max(quarantined.generation, record.generation - 1):
                 conditions.close(Symptom.QUARANTINED)
                 generation = observation.generation
         case RestartOrdered():
@@ -310,8 +323,6 @@ def judge(record: Record, observation: Observation, now: datetime) -> Verdict:
         case RemovalOrdered():
             conditions.open(Symptom.REMOVED, "removed by an operator")
     after = conditions.sorted()
-    if not any(condition.symptom is Symptom.AWAITING for condition in after):
-        awaiting_above = -1
     if not conditions.changed:
         if (generation, awaiting_above) == (record.generation, record.awaiting_above):
             return Verdict(record)
@@ -321,8 +332,19 @@ def judge(record: Record, observation: Observation, now: datetime) -> Verdict:
     return Verdict(new, announcement)
 
 
-def _judge_beat(conditions: _Conditions, beat: Beat, awaiting_above: int) -> None:
-    if beat.generation is None or beat.generation > awaiting_above:
+def changes_nothing(record: Record, beat: Beat) -> bool:
+    """A quick sufficient test for the hot path: True only if `judge` would return the same record."""
+    return (
+        not record.conditions
+        and record.awaiting_above < 0
+        and beat.runtime_state != WEDGED_STATE
+        and (beat.error_rate is None or beat.error_rate < ERRORS_OPEN_AT)
+        and (beat.generation is None or beat.generation == record.generation)
+    )
+
+
+def _judge_beat(conditions: _Conditions, beat: Beat, *, fulfils_restart: bool) -> None:
+    if fulfils_restart:
         conditions.close(Symptom.AWAITING, Symptom.OVERDUE)
     conditions.close(Symptom.SILENT)
     if beat.runtime_state == WEDGED_STATE:

@@ -26,7 +26,8 @@ CLOSE_UNAVAILABLE: Final = 4503
 
 class Hello(Struct, kw_only=True, tag="hello"):
     """First frame up. `boot` names one start of the supervisor: milliseconds since the epoch at that start.
-    A link with a newer boot replaces the present one; one with an older boot is refused (4409)."""
+    A link with a newer boot replaces the present one; one with an older boot is refused (4409).
+    """
 
     version: int
     boot: Annotated[int, Meta(ge=0, le=2**53)]

@@ -21,13 +21,16 @@ SAMPLE_ERROR_LIMIT = 2000
 
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 ShortText = Annotated[str, Meta(max_length=2000)]
+#: a future symptom's name needs no migration, but it is a name, not a text
+RuntimeState = Annotated[str, Meta(max_length=100)]
 Rate = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
 
 class Heartbeat(Struct, kw_only=True):
     """POST /registry/heartbeat. `runtime_state` absent, null or "" claims health; "wedged" admits a wedge and
-    `sample_error` is then the reason people read."""
+    `sample_error` is then the reason people read.
+    """
 
     workspace_id: str
     error_rate: Rate = 0.0
@@ -35,7 +38,7 @@ class Heartbeat(Struct, kw_only=True):
     active_tasks: Count = 0
     current_task: str | None = ""
     uptime_seconds: Annotated[float, Meta(ge=0, le=1e12)] = 0
-    runtime_state: str | None | UnsetType = UNSET
+    runtime_state: RuntimeState | UnsetType | None = UNSET
 
 
 class HeartbeatReply(Struct, kw_only=True):

@@ -1,0 +1,192 @@
+"""The link: one WebSocket per workspace, between its supervisor and this server."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from truebeat.errors import Forbidden, TruebeatError, Unavailable
+from truebeat.protocol import link
+from truebeat.server.api.problems import problem_response
+from truebeat.server.background.tasks import spawn
+from truebeat.server.services.health import restart_id
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from truebeat.clock import Clock
+    from truebeat.server.leases import Lease, Leases
+    from truebeat.server.services.heartbeats import Heartbeats
+    from truebeat.server.services.tokens import Tokens
+
+log = structlog.get_logger(__name__)
+
+_decode = msgspec.json.Decoder(link.Up).decode
+
+#: seconds a new connection may take to say hello
+HELLO_WITHIN = 10.0
+
+
+class _RefusedError(Exception):
+    """Close the socket with this code and reason."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class _Session:
+    """One open link."""
+
+    def __init__(self, socket: WebSocket, lease: Lease, boot: int) -> None:
+        self.socket = socket
+        self.lease = lease
+        self.boot = boot
+
+    async def send(self, frame: link.Down) -> None:
+        await self.socket.send_text(msgspec.json.encode(frame).decode())
+
+    async def close(self, code: int, reason: str) -> None:
+        if self.socket.application_state is not WebSocketState.DISCONNECTED:
+            try:
+                await self.socket.close(code, reason[:120])
+            except (RuntimeError, WebSocketDisconnect):
+                log.debug("the link was closed by its other end first", workspace=self.lease.id)
+
+
+class LinkEndpoint:
+    """Accepts links, keeps the newest of each workspace, and carries orders down them."""
+
+    def __init__(
+        self, heartbeats: Heartbeats, tokens: Tokens, leases: Leases, clock: Clock, *, beat_interval: float
+    ) -> None:
+        self._heartbeats = heartbeats
+        self._tokens = tokens
+        self._leases = leases
+        self._clock = clock
+        self._beat_interval = beat_interval
+        self._sessions: dict[str, _Session] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        socket = WebSocket(scope, receive, send)
+        try:
+            principal = await self._tokens.authenticate(socket.headers.get("authorization", "").encode("latin-1"))
+            workspace_id = socket.path_params["workspace_id"]
+            lease = self._heartbeats.lease(workspace_id)
+            if not principal.is_workspace(workspace_id):
+                raise Forbidden("only the workspace's own token may hold its link")
+        except TruebeatError as error:
+            await socket.send_denial_response(problem_response(error))
+            return
+        await socket.accept()
+        session: _Session | None = None
+        try:
+            session = await self._greet(socket, lease)
+            await self._listen(session)
+        except WebSocketDisconnect:
+            pass
+        except _RefusedError as refusal:
+            await _Session(socket, lease, 0).close(refusal.code, refusal.reason)
+        finally:
+            if session is not None and self._sessions.get(lease.id) is session:
+                del self._sessions[lease.id]
+                self._leases.link_lost(lease, self._clock.monotonic())
+
+    async def _greet(self, socket: WebSocket, lease: Lease) -> _Session:
+        try:
+            async with asyncio.timeout(HELLO_WITHIN):
+                hello = await _receive(socket)
+        except TimeoutError:
+            raise _RefusedError(link.CLOSE_INVALID, "no hello came") from None
+        if not isinstance(hello, link.Hello):
+            raise _RefusedError(link.CLOSE_INVALID, "the first frame must be hello")
+        if hello.version != link.VERSION:
+            raise _RefusedError(
+                link.CLOSE_INVALID, f"link version {link.VERSION} is spoken here, not {hello.version}; upgrade truebeat"
+            )
+        present = self._sessions.get(lease.id)
+        if present is not None and present.boot > hello.boot:
+            raise _RefusedError(link.CLOSE_REPLACED, "a newer supervisor of this workspace holds the link")
+        session = _Session(socket, lease, hello.boot)
+        self._sessions[lease.id] = session
+        lease.linked = True
+        if present is not None:
+            reason = "replaced by a newer supervisor" if hello.boot > present.boot else "replaced by its own new link"
+            spawn(present.close(link.CLOSE_REPLACED, reason), name="close replaced link")
+        await session.send(
+            link.Welcome(
+                version=link.VERSION,
+                generation=lease.record.generation,
+                beat_interval=self._beat_interval,
+                lease=self._leases.lease,
+            )
+        )
+        if lease.record.restart_pending:
+            await session.send(_restart_frame(lease))
+        return session
+
+    async def _listen(self, session: _Session) -> None:
+        while True:
+            frame = await _receive(session.socket)
+            if not isinstance(frame, link.Beat):
+                raise _RefusedError(link.CLOSE_INVALID, "only beats come after hello")
+            if self._sessions.get(session.lease.id) is not session:
+                return  # replaced while this frame was on its way
+            try:
+                await self._heartbeats.accept_link(session.lease, frame)
+            except Unavailable as error:
+                # Not acknowledged: the supervisor sends its state again.
+                log.warning("beat not judged", workspace=session.lease.id, reason=error.message)
+                continue
+            except TruebeatError as error:
+                await session.send(link.Retire(reason=error.message))
+                raise _RefusedError(link.CLOSE_GONE, error.message) from None
+            await session.send(link.Ack(seq=frame.seq, status=session.lease.status.value))
+
+    def order_restart(self, lease: Lease) -> None:
+        """Send the pending restart down the link, if there is one. It is sent again whenever the link comes back."""
+        session = self._sessions.get(lease.id)
+        if session is not None:
+            spawn(session.send(_restart_frame(lease)), name="send restart")
+
+    def retire(self, lease: Lease) -> None:
+        """Tell a removed workspace's supervisor to stop."""
+        session = self._sessions.get(lease.id)
+        if session is not None:
+            spawn(self._retire(session), name="retire workspace")
+
+    @staticmethod
+    async def _retire(session: _Session) -> None:
+        await session.send(link.Retire(reason="the workspace was removed"))
+        await session.close(link.CLOSE_GONE, "the workspace was removed")
+
+    async def stop(self) -> None:
+        """Close every link: the supervisors dial again when the server is back."""
+        await asyncio.gather(
+            *(session.close(1012, "the server restarts") for session in list(self._sessions.values())),
+            return_exceptions=True,
+        )
+
+
+def _restart_frame(lease: Lease) -> link.Restart:
+    return link.Restart(
+        restart_id=str(restart_id(lease.id, lease.record.awaiting_above)), reason="ordered by an operator"
+    )
+
+
+async def _receive(socket: WebSocket) -> link.Up:
+    message = await socket.receive()
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message.get("code", 1005), message.get("reason"))
+    data = message.get("text") or message.get("bytes") or b""
+    if len(data) > link.FRAME_LIMIT:
+        raise _RefusedError(link.CLOSE_INVALID, f"a frame is at most {link.FRAME_LIMIT} bytes")
+    try:
+        return _decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _RefusedError(link.CLOSE_INVALID, f"not a frame: {error}") from None

@@ -1,0 +1,7 @@
+"""Work that goes on beside the requests, each file named by its duty.
+
+tasks.py         how background work is started and kept alive
+silence_watch.py expires leases, and doubts itself first
+lease_flusher.py writes the stamps of the last second
+event_pruner.py  drops old events
+"""

@@ -1,0 +1,64 @@
+"""Writes the stamps of the last second in one statement: a restarted server can say when it last heard of whom."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from truebeat.errors import TruebeatError
+from truebeat.server.store import leases as lease_store
+from truebeat.server.store.leases import LeaseRow
+
+if TYPE_CHECKING:
+    from truebeat.server.leases import Lease, Leases
+    from truebeat.server.store.database import Database
+
+#: seconds between flushes
+INTERVAL = 1.0
+
+
+class LeaseFlusher:
+    """One a server."""
+
+    def __init__(self, database: Database, leases: Leases) -> None:
+        self._database = database
+        self._leases = leases
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(INTERVAL)
+            await self.flush()
+
+    async def flush(self) -> int:
+        """Write what was stamped since the last flush; returns how many. What can't be written is kept for the next."""
+        taken = self._leases.take_dirty()
+        if not taken:
+            return 0
+        try:
+            async with self._database.acquire() as connection:
+                await lease_store.upsert(connection, [_row(lease) for lease in taken])
+        except TruebeatError:
+            for lease in taken:
+                if not lease.dirty:
+                    lease.dirty = True
+                    self._leases.dirty.append(lease)
+            return 0
+        return len(taken)
+
+
+def _row(lease: Lease) -> LeaseRow:
+    assert lease.last_beat_at is not None  # noqa: S101 - only a stamp makes a lease dirty
+    return LeaseRow(
+        workspace_id=UUID(lease.id),
+        last_beat_at=lease.last_beat_at,
+        runtime_state=lease.runtime_state,
+        error_rate=lease.error_rate,
+        sample_error=lease.sample_error,
+        active_tasks=lease.active_tasks,
+        current_task=lease.current_task,
+        uptime_seconds=lease.uptime_seconds,
+        phase=lease.phase,
+        restarts=lease.restarts,
+        worker_pid=lease.worker_pid,
+    )

@@ -1,0 +1,82 @@
+"""Expires leases: finds the silent without polling, and doubts the observer before anybody else."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from truebeat.domain.health import LeaseExpired, ProvisioningExpired, Symptom
+from truebeat.domain.silence import is_mass_silence
+from truebeat.errors import Gone, NotFound, TruebeatError
+
+if TYPE_CHECKING:
+    from truebeat.clock import Clock
+    from truebeat.server.leases import Lease, Leases
+    from truebeat.server.services.health import Health
+
+log = structlog.get_logger(__name__)
+
+#: seconds between looks at the heap
+TICK = 0.05
+#: seconds until a lease whose expiry was suspended, or could not be written, is looked at again
+RETRY = 1.0
+
+
+class SilenceWatch:
+    """One a server. `suspended` is the reason expiry is suspended, or "" when it is not."""
+
+    def __init__(self, leases: Leases, judged: Health, clock: Clock) -> None:
+        self._leases = leases
+        self._health = judged
+        self._clock = clock
+        self.suspended = ""
+        #: monotonic time of the last look
+        self.looked_at = clock.monotonic()
+
+    async def run(self) -> None:
+        self.looked_at = self._clock.monotonic()
+        while True:
+            await asyncio.sleep(TICK)
+            await self.look(self._clock.monotonic())
+
+    async def look(self, now: float) -> None:
+        """One look at the heap. `now` is monotonic; a look that comes late extends every lease by the lag."""
+        lag = self._leases.doubt.tick(self.looked_at + TICK, now)
+        self.looked_at = now
+        if lag:
+            log.warning("the server was stopped or slow; every lease is extended", seconds=round(lag, 2))
+        due = list(self._leases.deadlines.due(now))
+        if not due and not self.suspended:
+            return
+        silent, watched = self._leases.silent_share(now)
+        if is_mass_silence(silent, watched):
+            self._suspend(silent, watched)
+            for lease in due:
+                self._leases.deadlines.retry(lease, now + RETRY)
+            return
+        if self.suspended:
+            log.warning("mass silence is over; expiry goes on")
+            self.suspended = ""
+        await asyncio.gather(*(self._expire(lease, now) for lease in due))
+
+    def _suspend(self, silent: int, watched: int) -> None:
+        if not self.suspended:
+            log.error("mass silence: expiry is suspended, suspect this server's network", silent=silent, of=watched)
+        self.suspended = f"{silent} of {watched} workspaces fell silent together; suspecting this server, not them"
+
+    async def _expire(self, lease: Lease, now: float) -> None:
+        awaiting = lease.record.open(Symptom.AWAITING) is not None
+        observation = (
+            ProvisioningExpired(self._leases.provisioning_deadline)
+            if awaiting
+            else LeaseExpired(max(now - lease.stamped, 0.0))
+        )
+        try:
+            await self._health.observe(lease.id, observation, self._clock.now())
+        except (NotFound, Gone):
+            return
+        except TruebeatError as error:
+            log.warning("silence could not be written", workspace=lease.id, reason=error.message)
+            self._leases.deadlines.retry(lease, now + RETRY)

@@ -1,0 +1,163 @@
+"""The table of leases in memory: one entry per living workspace, stamped by beats without touching the database.
+
+A lease holds the judged record (the truth is the row in PostgreSQL, `version` is its compare-and-set key) and the last
+beat's facts (flushed once a second). Goal: at most 1 KB a member.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import sys
+from typing import TYPE_CHECKING
+
+from truebeat.domain.health import Status, Symptom
+from truebeat.domain.silence import Deadlines, Doubt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from truebeat.domain.health import Record
+    from truebeat.server.store.workspaces import WorkspaceRow
+
+#: above this many leases, mass silence is estimated from a sample of so many
+SAMPLE = 2000
+
+
+class Lease:
+    """One workspace as this server knows it."""
+
+    __slots__ = (
+        "active_tasks",
+        "current_task",
+        "dirty",
+        "error_rate",
+        "id",
+        "last_beat_at",
+        "linked",
+        "name",
+        "phase",
+        "record",
+        "restarts",
+        "runtime_state",
+        "sample_error",
+        "scheduled",
+        "stamped",
+        "status",
+        "term",
+        "uptime_seconds",
+        "version",
+        "worker_pid",
+    )
+
+    def __init__(self, workspace_id: str, name: str, record: Record, version: int, stamped: float, term: float) -> None:
+        self.id = workspace_id
+        self.name = name
+        self.record = record
+        #: always record.status; kept beside it because the hot path reads it on each beat
+        self.status: Status = record.status
+        self.version = version
+        #: monotonic seconds of the last sign of life, and how long it is good for
+        self.stamped = stamped
+        self.term = term
+        self.scheduled = math.inf
+        self.linked = False
+        #: stamped since the last flush
+        self.dirty = False
+        self.last_beat_at: datetime | None = None
+        self.runtime_state: str | None = None
+        self.error_rate: float | None = None
+        self.sample_error: str | None = None
+        self.active_tasks: int | None = None
+        self.current_task: str | None = None
+        self.uptime_seconds: float | None = None
+        self.phase: str | None = None
+        self.restarts: int | None = None
+        self.worker_pid: int | None = None
+
+    @property
+    def deadline(self) -> float:
+        return self.stamped + self.term
+
+    def settle(self, record: Record, version: int) -> None:
+        """The record that is now on disk."""
+        self.record = record
+        self.status = record.status
+        self.version = version
+
+
+class Leases:
+    """All of them, and the deadline heap over them. Durations are seconds."""
+
+    def __init__(self, *, lease: float, link_grace: float, provisioning_deadline: float) -> None:
+        self.lease = lease
+        self.link_grace = link_grace
+        self.provisioning_deadline = provisioning_deadline
+        self.doubt = Doubt()
+        self.deadlines: Deadlines[Lease] = Deadlines(self.doubt)
+        #: leases stamped since the last flush
+        self.dirty: list[Lease] = []
+        self._by_id: dict[str, Lease] = {}
+        self._order: list[Lease] = []
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __iter__(self) -> Iterator[Lease]:
+        return iter(self._by_id.values())
+
+    def get(self, workspace_id: str) -> Lease | None:
+        return self._by_id.get(workspace_id)
+
+    def add(self, row: WorkspaceRow, now: float) -> Lease:
+        """Start a lease. `now` is monotonic: whoever is known at a server's start gets a whole lease from then."""
+        term = self.provisioning_deadline if row.record.open(Symptom.AWAITING) else self.lease
+        lease = Lease(sys.intern(str(row.id)), row.name, row.record, row.version, now, term)
+        self._by_id[lease.id] = lease
+        self._order.append(lease)
+        self.deadlines.watch(lease)
+        return lease
+
+    def stamp(self, lease: Lease, now: float, at: datetime) -> None:
+        """A sign of life. Constant time; nothing else happens."""
+        lease.stamped = now
+        lease.term = self.lease
+        lease.last_beat_at = at
+        if lease.scheduled == math.inf:  # its silence was told; listen again
+            self.deadlines.watch(lease)
+        if not lease.dirty:
+            lease.dirty = True
+            self.dirty.append(lease)
+
+    def watch(self, lease: Lease, now: float, term: float) -> None:
+        """Expect a sign of life within `term` seconds from now."""
+        lease.stamped = now
+        lease.term = term
+        self.deadlines.watch(lease)
+
+    def link_lost(self, lease: Lease, now: float) -> None:
+        """The link is a witness: its loss shortens the lease to the grace, never lengthens it."""
+        lease.linked = False
+        remaining = lease.deadline - now
+        if remaining > self.link_grace:
+            lease.term = now + self.link_grace - lease.stamped
+            self.deadlines.watch(lease)
+
+    def take_dirty(self) -> list[Lease]:
+        """The leases stamped since the last call."""
+        taken, self.dirty = self.dirty, []
+        for lease in taken:
+            lease.dirty = False
+        return taken
+
+    def silent_share(self, now: float) -> tuple[int, int]:
+        """(silent, watched): of those that should beat, how many have not for half a lease. A large fleet is sampled."""
+        pool = self._order if len(self._order) <= SAMPLE else random.sample(self._order, SAMPLE)
+        half = self.lease / 2
+        watched = [lease for lease in pool if lease.status in _BEATING]
+        silent = sum(1 for lease in watched if now - lease.stamped - self.doubt.allowance(lease.stamped) > half)
+        return silent, len(watched)
+
+
+_BEATING = frozenset({Status.ONLINE, Status.DEGRADED})

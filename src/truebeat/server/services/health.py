@@ -1,0 +1,247 @@
+"""Load -> judge -> save -> emit: the shell around `domain.health.judge`.
+
+Every change of a record goes through one writer. It takes all observations that wait, judges them in order, and writes
+the records (by compare-and-set) and their events in one transaction: a burst costs one commit, an event is on disk iff
+its change is, and subscribers hear of it only after the commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID, uuid5
+
+import structlog
+
+from truebeat.domain.health import (
+    RULES,
+    RemovalOrdered,
+    RestartOrdered,
+    Symptom,
+    Verdict,
+    judge,
+)
+from truebeat.errors import Conflict, Gone, NotFound, TruebeatError, Unavailable
+from truebeat.server.store import events as event_store
+from truebeat.server.store import tokens as token_store
+from truebeat.server.store import workspaces as workspace_store
+from truebeat.server.store.events import NewEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from datetime import datetime
+
+    from truebeat.clock import Clock
+    from truebeat.domain.health import Announcement, Observation, Record
+    from truebeat.protocol.events import Event
+    from truebeat.server.leases import Lease, Leases
+    from truebeat.server.services.events import EventLog
+    from truebeat.server.store.database import Database
+
+log = structlog.get_logger(__name__)
+
+#: observations written in one transaction at most
+BATCH = 2000
+#: compare-and-set attempts of one observation before its caller is told to try again
+ATTEMPTS = 5
+
+
+@dataclass(eq=False, slots=True)
+class _Item:
+    lease: Lease
+    observation: Observation
+    now: datetime
+    done: asyncio.Future[Verdict]
+    #: written in the same transaction, only if the observation changed the record
+    extra_events: tuple[NewEvent, ...] = ()
+    within: Callable[[Any], Awaitable[None]] | None = None
+    attempts: int = 0
+    verdict: Verdict | None = field(default=None)
+
+
+class Health:
+    """The one way to change a workspace's health."""
+
+    def __init__(self, database: Database, leases: Leases, events: EventLog, clock: Clock) -> None:
+        self._database = database
+        self._leases = leases
+        self._events = events
+        self._clock = clock
+        self._queue: asyncio.Queue[_Item] = asyncio.Queue()
+        #: called after a removal or a restart order is on disk, with the lease
+        self.on_removed: list[Callable[[Lease], None]] = []
+        self.on_restart: list[Callable[[Lease], None]] = []
+
+    async def observe(self, workspace_id: str, observation: Observation, now: datetime) -> Verdict:
+        """Apply one observation. Errors: NotFound, Gone (removed), Unavailable (nothing was changed)."""
+        lease = self._living(workspace_id)
+        if judge(lease.record, observation, now).record is lease.record and self._queue.empty():
+            return Verdict(lease.record)
+        return await self._enqueue(lease, observation, now)
+
+    async def order_restart(self, workspace_id: str, by: str) -> UUID:
+        """An operator's order. It is durable, and while one is pending there is no second: Conflict."""
+        lease = self._living(workspace_id)
+        if lease.record.restart_pending:
+            raise Conflict("a restart is already pending; wait for the new generation")
+        if not lease.linked:
+            raise Conflict("the workspace holds no link, so it can't be restarted from here; start it where it runs")
+        now = self._clock.now()
+        order = restart_id(lease.id, lease.record.generation)
+        event = NewEvent(
+            at=now,
+            type="RESTART_ORDERED",
+            workspace_id=UUID(lease.id),
+            payload={"name": lease.name, "restart_id": str(order), "by": by, "generation": lease.record.generation},
+            cause=by,
+        )
+        verdict = await self._enqueue(lease, RestartOrdered(), now, extra_events=(event,))
+        if not verdict.record.restart_pending:
+            raise Conflict("the workspace changed meanwhile; look at it again")
+        self._leases.watch(lease, self._clock.monotonic(), self._leases.provisioning_deadline)
+        for listener in self.on_restart:
+            listener(lease)
+        return order
+
+    async def remove(self, workspace_id: str, by: str) -> None:
+        """Final. Its tokens are revoked in the same transaction; a late beat gets 410 and resurrects nothing."""
+        lease = self._living(workspace_id)
+        now = self._clock.now()
+
+        async def revoke(connection: Any) -> None:
+            await token_store.revoke_workspace(connection, UUID(lease.id), now)
+
+        log.info("removing workspace", workspace=lease.id, by=by)
+        await self._enqueue(lease, RemovalOrdered(), now, within=revoke)
+        for listener in self.on_removed:
+            listener(lease)
+
+    def _living(self, workspace_id: str) -> Lease:
+        lease = self._leases.get(workspace_id)
+        if lease is None:
+            raise NotFound("no such workspace; create it, or check its id")
+        if lease.record.open(Symptom.REMOVED):
+            raise Gone("the workspace was removed; stop this agent or create a new workspace for it")
+        return lease
+
+    async def _enqueue(self, lease: Lease, observation: Observation, now: datetime, **extra: Any) -> Verdict:
+        done: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        self._queue.put_nowait(_Item(lease, observation, now, done, **extra))
+        return await done
+
+    # --- the writer, a duty of the server -------------------------------------------------------------------------
+
+    async def write_forever(self) -> None:
+        """Takes everything that waits, writes it in one transaction, answers those who wait."""
+        while True:
+            batch = [await self._queue.get()]
+            while len(batch) < BATCH and not self._queue.empty():
+                batch.append(self._queue.get_nowait())
+            try:
+                await self._write(batch)
+            except TruebeatError as error:
+                self._fail(batch, error)
+            except Exception:
+                log.exception("a batch of observations could not be written")
+                self._fail(batch, Unavailable("the change could not be written; try again", retry_after=1))
+            except asyncio.CancelledError:
+                self._fail(batch, Unavailable("the server is stopping; try again", retry_after=1))
+                raise
+
+    async def _write(self, batch: list[_Item]) -> None:
+        records: dict[Lease, Record] = {}
+        new_events: list[NewEvent] = []
+        for item in batch:
+            before = records.get(item.lease, item.lease.record)
+            item.verdict = judge(before, item.observation, item.now)
+            if item.verdict.record is before:
+                continue
+            records[item.lease] = item.verdict.record
+            new_events.extend(item.extra_events)
+            if item.verdict.announcement is not None:
+                new_events.append(announce(item.lease, item.verdict.announcement, item.now))
+        if records:
+            written = await self._save(batch, records, new_events)
+            if written is None:
+                return
+            for lease, record in records.items():
+                lease.settle(record, lease.version + 1)
+            self._events.publish(written)
+        for item in batch:
+            if not item.done.done():
+                item.done.set_result(cast("Verdict", item.verdict))
+
+    async def _save(
+        self, batch: list[_Item], records: dict[Lease, Record], new_events: list[NewEvent]
+    ) -> list[Event] | None:
+        """One transaction. None: somebody else changed a row; the batch was put back to be judged afresh."""
+        changes = [(UUID(lease.id), lease.version, record) for lease, record in records.items()]
+        lost: list[Lease] = []
+        try:
+            async with self._database.transaction() as connection:
+                saved = await workspace_store.save_records(connection, changes)
+                lost = [lease for lease in records if UUID(lease.id) not in saved]
+                if lost:
+                    raise _LostRaceError
+                for item in batch:
+                    if item.within is not None:
+                        await item.within(connection)
+                return await event_store.append(connection, new_events)
+        except _LostRaceError:
+            await self._reload(lost)
+        for item in batch:
+            item.attempts += 1
+            if item.attempts < ATTEMPTS:
+                self._queue.put_nowait(item)
+            elif not item.done.done():
+                item.done.set_exception(Unavailable("the workspace keeps changing; try again", retry_after=1))
+        return None
+
+    async def _reload(self, leases: list[Lease]) -> None:
+        async with self._database.acquire() as connection:
+            for lease in leases:
+                row = await workspace_store.get(connection, UUID(lease.id))
+                if row is not None:
+                    lease.settle(row.record, row.version)
+
+    @staticmethod
+    def _fail(batch: list[_Item], error: TruebeatError) -> None:
+        for item in batch:
+            if not item.done.done():
+                item.done.set_exception(error)
+
+
+class _LostRaceError(Exception):
+    """A compare-and-set found another version; the transaction is rolled back."""
+
+
+def announce(lease: Lease, announcement: Announcement, now: datetime) -> NewEvent:
+    """The event of a changed record."""
+    return NewEvent(
+        at=now,
+        type=announcement.event_type,
+        workspace_id=UUID(lease.id),
+        payload={
+            "name": lease.name,
+            "status": announcement.status.value,
+            "previous": announcement.previous.value,
+            "sample_error": announcement.conditions[0].detail if announcement.conditions else "",
+            "conditions": [
+                {
+                    "symptom": condition.symptom.value,
+                    "witness": condition.witness.value,
+                    "status": RULES[condition.symptom].status.value,
+                    "detail": condition.detail,
+                    "since": condition.since.isoformat(),
+                }
+                for condition in announcement.conditions
+            ],
+        },
+        cause=announcement.cause,
+    )
+
+
+def restart_id(workspace_id: str, generation: int) -> UUID:
+    """The id of the order to replace that generation: the same however often it is sent, so it is obeyed once."""
+    return uuid5(UUID(workspace_id), f"restart above generation {generation}")

@@ -7,7 +7,10 @@ async def test_types(database):
     some = uuid4()
     async with database.acquire() as connection:
         row = await connection.fetchrow(
-            "SELECT $1::uuid AS id, ARRAY[$1::uuid] AS ids, $2::jsonb AS doc, $3::uuid[] AS back", some, {"a": [1]}, [some]
+            "SELECT $1::uuid AS id, ARRAY[$1::uuid] AS ids, $2::jsonb AS doc, $3::uuid[] AS back",
+            some,
+            {"a": [1]},
+            [some],
         )
     assert row["id"] == some
     assert type(row["id"]) is UUID

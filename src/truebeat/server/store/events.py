@@ -1,0 +1,81 @@
+"""The event log: append-only, read by `seq`, pruned by age.
+
+Invariant: events become visible in the order of `seq`, over all servers. A reader that has seen `seq` has missed
+nothing below it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from truebeat.protocol.events import Event
+from truebeat.server.store.database import encode_json
+from truebeat.server.store.sql import queries, storable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+_SQL: Final = queries("events")
+#: key of the advisory lock under which events are numbered
+LOCK_KEY: Final = 7_483_202
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event before it has its number."""
+
+    at: datetime
+    type: str
+    workspace_id: UUID | None
+    payload: dict[str, Any]
+    cause: str
+
+
+async def append(conn: Any, events: Sequence[NewEvent]) -> list[Event]:
+    """Numbers and writes them, in this order. `conn` must be in a transaction, which then holds the log until it ends:
+    append last, commit at once.
+    """
+    if not events:
+        return []
+    if not conn.is_in_transaction():
+        raise RuntimeError("events.append needs a transaction: its lock keeps seq in the order of commits")
+    await conn.execute(_SQL["lock"], LOCK_KEY)
+    rows = await conn.fetch(
+        _SQL["append"],
+        [event.at for event in events],
+        [event.type for event in events],
+        [event.workspace_id for event in events],
+        [encode_json(event.payload) for event in events],
+        [storable(event.cause) for event in events],
+    )
+    return [_event(row) for row in rows]
+
+
+async def since(conn: Any, seq: int, limit: int, workspace_id: UUID | None = None) -> list[Event]:
+    """Up to `limit` events after `seq`, oldest first; of one workspace if given."""
+    if workspace_id is None:
+        rows = await conn.fetch(_SQL["since"], seq, limit)
+    else:
+        rows = await conn.fetch(_SQL["since_of_workspace"], seq, limit, workspace_id)
+    return [_event(row) for row in rows]
+
+
+async def bounds(conn: Any) -> tuple[int, int]:
+    """(first, last): every event from `first` on is kept, `last` is the newest; (0, 0) before the first event ever.
+
+    A reader that has seen `seq` missed pruned events exactly if `seq + 1 < first`.
+    """
+    row = await conn.fetchrow(_SQL["bounds"])
+    return row["first"], row["last"]
+
+
+async def prune(conn: Any, before: datetime) -> int:
+    """Deletes the oldest events up to the first one that is not older than `before`; how many."""
+    return int(await conn.fetchval(_SQL["prune"], before))
+
+
+def _event(row: Any) -> Event:
+    return Event(**row)

@@ -1,0 +1,89 @@
+"""Lines over the pipe between supervisor and worker: one JSON object a line, each line bounded.
+
+Neither side trusts the other's bytes: a bad line is told as a `Garbage` and the reading goes on after it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from truebeat.protocol import pipe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_F = TypeVar("_F")
+_encode = msgspec.json.Encoder().encode
+
+
+class Garbage(NamedTuple):
+    """A line that is no frame: why, and its beginning."""
+
+    why: str
+    sample: str
+
+
+def encode(frame: msgspec.Struct) -> bytes:
+    """One frame as a line."""
+    return _encode(frame) + b"\n"
+
+
+class Lines:
+    """Bytes in, whole lines out. A line over the limit is dropped as a whole and told as Garbage."""
+
+    def __init__(self, limit: int = pipe.LINE_LIMIT) -> None:
+        self._limit = limit
+        self._pending = b""
+        self._skipping = False
+
+    def feed(self, data: bytes) -> Iterator[bytes | Garbage]:
+        """The lines that `data` completes, without their line ends; empty lines are left out."""
+        *whole, rest = (self._pending + data).split(b"\n")
+        for line in whole:
+            if self._skipping:
+                self._skipping = False
+            elif len(line) > self._limit:
+                yield self._oversize(line)
+            elif line.strip():
+                yield line
+        if self._skipping:
+            rest = b""
+        elif len(rest) > self._limit:
+            yield self._oversize(rest)
+            self._skipping = True
+            rest = b""
+        self._pending = rest
+
+    def _oversize(self, line: bytes) -> Garbage:
+        return Garbage(f"a line over {self._limit} bytes", line[:80].decode(errors="replace"))
+
+
+class Reader(Generic[_F]):
+    """Bytes in, frames of one side out."""
+
+    def __init__(self, decoder: msgspec.json.Decoder[_F]) -> None:
+        self._lines = Lines()
+        self._decoder = decoder
+
+    def feed(self, data: bytes) -> Iterator[_F | Garbage]:
+        """The frames that `data` completes, in order."""
+        for line in self._lines.feed(data):
+            if isinstance(line, Garbage):
+                yield line
+                continue
+            try:
+                yield self._decoder.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                yield Garbage(str(error), line[:80].decode(errors="replace"))
+
+
+def from_worker() -> Reader[pipe.FromWorker]:
+    """What a supervisor reads with."""
+    return Reader(msgspec.json.Decoder(pipe.FromWorker))
+
+
+def to_worker() -> Reader[pipe.ToWorker]:
+    """What a worker reads with."""
+    return Reader(msgspec.json.Decoder(pipe.ToWorker))

@@ -59,8 +59,7 @@ async def measure(url: str, members: int, silent: int) -> None:
     tracemalloc.stop()
     print(f"memory per member          {size / members:7.0f} bytes   (goal <= 1024)")
 
-    events = EventLog(database, clock) if members else None
-    assert events is not None
+    events = EventLog(database)
     health = Health(database, leases, events, clock)
     watch = SilenceWatch(leases, health, clock)
     duties = Duties(clock)

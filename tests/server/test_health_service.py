@@ -1,0 +1,190 @@
+"""Load -> judge -> save -> emit, on the real database."""
+
+import asyncio
+import contextlib
+from uuid import UUID, uuid4
+
+import pytest
+
+from truebeat.clock import ManualClock
+from truebeat.domain.health import Beat, LeaseExpired, Record, Status, Symptom, created
+from truebeat.errors import Conflict, Gone, NotFound, Unavailable
+from truebeat.server.background.tasks import Duties
+from truebeat.server.leases import Leases
+from truebeat.server.services.events import EventLog
+from truebeat.server.services.health import Health, restart_id
+from truebeat.server.store import events as event_store
+from truebeat.server.store import workspaces as workspace_store
+from truebeat.server.store.workspaces import WorkspaceRow
+
+HEALTHY = Beat("", 0.0)
+WEDGED = Beat("wedged", 0.0, "Control request timeout: initialize")
+
+
+class Rig:
+    def __init__(self, database):
+        self.clock = ManualClock()
+        self.database = database
+        self.leases = Leases(lease=45, link_grace=5, provisioning_deadline=120)
+        self.events = EventLog(database)
+        self.health = Health(database, self.leases, self.events, self.clock)
+        self.published = []
+        publish = self.events.publish
+        self.events.publish = lambda events: (self.published.extend(events), publish(events))
+
+    async def member(self, record: Record | None = None):
+        row = WorkspaceRow(
+            id=uuid4(),
+            name="member",
+            role="",
+            parent_id=None,
+            url=None,
+            agent_card=None,
+            created_at=self.clock.now(),
+            registered_at=None,
+            record=record or created(self.clock.now()),
+        )
+        async with self.database.acquire() as connection:
+            await workspace_store.insert(connection, row)
+        return self.leases.add(row, self.clock.monotonic())
+
+    async def observe(self, lease, observation):
+        return await self.health.observe(lease.id, observation, self.clock.now())
+
+    async def stored(self, lease):
+        async with self.database.acquire() as connection:
+            return await workspace_store.get(connection, UUID(lease.id))
+
+    async def events_on_disk(self):
+        async with self.database.acquire() as connection:
+            return await event_store.since(connection, 0, 1000)
+
+
+@pytest.fixture
+async def rig(database):
+    rig = Rig(database)
+    await rig.events.start()
+    duties = Duties(rig.clock)
+    duties.start("writer", rig.health.write_forever)
+    yield rig
+    await duties.stop()
+    rig.events.close()
+    assert duties.crashes == {}
+
+
+async def test_a_change_and_its_event_are_on_disk_when_observe_returns(rig):
+    lease = await rig.member()
+    await rig.observe(lease, HEALTHY)
+    await rig.observe(lease, WEDGED)
+    row = await rig.stored(lease)
+    assert row.record == lease.record
+    assert row.version == lease.version == 2
+    assert lease.status is Status.DEGRADED
+    events = await rig.events_on_disk()
+    assert [event.type for event in events] == ["WORKSPACE_ONLINE", "WORKSPACE_DEGRADED"]
+    assert events == rig.published
+    degraded = events[1]
+    assert degraded.payload["sample_error"] == "Control request timeout: initialize"
+    assert degraded.payload["conditions"][0]["symptom"] == "wedged"
+    assert degraded.payload["previous"] == "online"
+    assert degraded.cause == "beat"
+
+
+async def test_no_event_without_a_change(rig):
+    lease = await rig.member()
+    for _ in range(3):
+        await rig.observe(lease, HEALTHY)
+    assert len(await rig.events_on_disk()) == 1
+
+
+async def test_the_same_change_seen_by_many_at_once_is_told_once(rig):
+    lease = await rig.member()
+    await rig.observe(lease, HEALTHY)
+    await asyncio.gather(*(rig.observe(lease, WEDGED) for _ in range(50)))
+    assert [event.type for event in await rig.events_on_disk()] == ["WORKSPACE_ONLINE", "WORKSPACE_DEGRADED"]
+
+
+async def test_a_burst_over_many_members_keeps_records_and_events_together(rig):
+    members = [await rig.member() for _ in range(30)]
+    await asyncio.gather(*(rig.observe(lease, HEALTHY) for lease in members))
+    await asyncio.gather(*(rig.observe(lease, WEDGED) for lease in members))
+    for lease in members:
+        assert (await rig.stored(lease)).record == lease.record
+    events = await rig.events_on_disk()
+    assert sorted(event.workspace_id for event in events if event.type == "WORKSPACE_DEGRADED") == sorted(
+        UUID(lease.id) for lease in members
+    )
+
+
+async def test_a_row_changed_by_somebody_else_is_judged_afresh(rig):
+    lease = await rig.member()
+    await rig.observe(lease, HEALTHY)
+    async with rig.database.acquire() as connection:
+        other = await workspace_store.get(connection, UUID(lease.id))
+        changed = Record(other.record.conditions, generation=7)
+        assert await workspace_store.save_records(connection, [(other.id, other.version, changed)])
+    # generation 6 is fenced by what the other writer stored, though this server did not know of it
+    await rig.observe(lease, Beat("wedged", 0.0, "late", generation=6))
+    assert lease.record.generation == 7
+    assert lease.status is Status.ONLINE
+    assert (await rig.stored(lease)).record == lease.record
+    assert [event.type for event in await rig.events_on_disk()] == ["WORKSPACE_ONLINE"]
+
+
+async def test_without_the_database_nothing_changes_and_the_caller_is_told(rig, monkeypatch):
+    lease = await rig.member()
+
+    @contextlib.asynccontextmanager
+    async def down():
+        raise Unavailable("the database does not answer", retry_after=1)
+        yield
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rig.database, "transaction", down)
+        with pytest.raises(Unavailable):
+            await rig.observe(lease, HEALTHY)
+    assert lease.status is Status.PROVISIONING
+    assert rig.published == []
+    await rig.observe(lease, HEALTHY)
+    assert lease.status is Status.ONLINE
+
+
+async def test_removal_is_final_and_told_once(rig):
+    lease = await rig.member()
+    removed = []
+    rig.health.on_removed.append(removed.append)
+    await rig.health.remove(lease.id, "operator")
+    assert removed == [lease]
+    assert (await rig.stored(lease)).record.status is Status.REMOVED
+    for late in (HEALTHY, WEDGED, LeaseExpired(50)):
+        with pytest.raises(Gone):
+            await rig.observe(lease, late)
+    with pytest.raises(Gone):
+        await rig.health.remove(lease.id, "operator")
+    assert [event.type for event in await rig.events_on_disk()] == ["WORKSPACE_REMOVED"]
+
+
+async def test_an_unknown_workspace(rig):
+    with pytest.raises(NotFound):
+        await rig.health.observe(str(uuid4()), HEALTHY, rig.clock.now())
+
+
+async def test_a_restart_is_ordered_once_until_a_newer_generation_beats(rig):
+    lease = await rig.member()
+    await rig.observe(lease, Beat("", 0.0, generation=1))
+    with pytest.raises(Conflict, match="link"):
+        await rig.health.order_restart(lease.id, "operator")
+    lease.linked = True
+    orders = await asyncio.gather(
+        *(rig.health.order_restart(lease.id, "operator") for _ in range(5)), return_exceptions=True
+    )
+    assert {order for order in orders if not isinstance(order, Conflict)} == {restart_id(lease.id, 1)}
+    assert [event.type for event in await rig.events_on_disk()].count("RESTART_ORDERED") == 1
+    assert lease.status is Status.PROVISIONING
+    with pytest.raises(Conflict, match="pending"):
+        await rig.health.order_restart(lease.id, "operator")
+    await rig.observe(lease, Beat("", 0.0, generation=1))
+    assert lease.record.open(Symptom.AWAITING)
+    await rig.observe(lease, Beat("", 0.0, generation=2))
+    assert lease.status is Status.ONLINE
+    assert await rig.health.order_restart(lease.id, "operator") == restart_id(lease.id, 2)

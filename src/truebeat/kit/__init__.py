@@ -1,1 +1,4 @@
-"""The kit: the demo's agent, and what the docs are generated with."""
+"""The health-lie kit: small programs to try truebeat with.
+
+agent.py   a runtime for the command executor (mode=ndjson), standard library only
+"""

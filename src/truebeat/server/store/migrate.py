@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
-from truebeat.errors import Conflict, Invalid
+from truebeat.errors import Conflict, Invalid, Unavailable
 from truebeat.server.store.database import connect, lost_is_unavailable
 from truebeat.server.store.sql import queries
 
@@ -138,6 +138,11 @@ async def _step(connection: Any, migration: Migration, script: str, record: str,
     except asyncpg.RaiseError as error:  # the script's own refusal: its text is for people
         hint = f"; {error.hint}" if error.hint else ""
         raise Conflict(f"migration {migration} was not applied and nothing was changed: {error}{hint}") from error
+    except asyncpg.LockNotAvailableError as error:
+        raise Unavailable(
+            f"migration {migration} was not applied and nothing was changed: a table it needs is in use; try again",
+            retry_after=5,
+        ) from error
 
 
 def _known(target: int, migrations: list[Migration]) -> int:

@@ -1,0 +1,76 @@
+-- The schema that the migrations yield, for reading; a test holds the two equal. Never applied: `truebeat migrate up` is.
+
+CREATE TYPE workspace_status AS ENUM ('provisioning', 'online', 'offline', 'degraded', 'failed', 'removed');
+
+-- One agent identity. `status` is derived from `conditions` and written only together with them;
+-- `version` counts those writes: it is what compare-and-set compares.
+CREATE TABLE workspaces (
+    id uuid PRIMARY KEY,
+    name text COLLATE "C" NOT NULL,
+    role text NOT NULL DEFAULT '',
+    parent_id uuid REFERENCES workspaces (id),
+    url text, -- information; never dialled
+    agent_card jsonb,
+    created_at timestamptz NOT NULL,
+    registered_at timestamptz, -- the first registration
+    status workspace_status NOT NULL DEFAULT 'provisioning',
+    conditions jsonb NOT NULL DEFAULT '[]', -- [{symptom, detail, since, generation}]
+    generation bigint NOT NULL DEFAULT 0,
+    awaiting_above bigint NOT NULL DEFAULT -1,
+    version bigint NOT NULL DEFAULT 0
+);
+CREATE INDEX workspaces_status ON workspaces (status);
+CREATE INDEX workspaces_by_name ON workspaces (name, id);
+CREATE INDEX workspaces_parent ON workspaces (parent_id);
+
+-- Tokens by the SHA-256 of their secret.
+CREATE TABLE tokens (
+    id uuid PRIMARY KEY,
+    name text NOT NULL,
+    role text NOT NULL,
+    workspace_id uuid REFERENCES workspaces (id),
+    hash bytea NOT NULL,
+    created_at timestamptz NOT NULL,
+    expires_at timestamptz,
+    revoked_at timestamptz,
+    last_used_at timestamptz,
+    replaced_by uuid REFERENCES tokens (id),
+    CONSTRAINT tokens_hash UNIQUE (hash),
+    CONSTRAINT tokens_hash_is_sha256 CHECK (octet_length(hash) = 32),
+    CONSTRAINT tokens_role_known CHECK (role IN ('operator', 'member', 'viewer', 'workspace', 'enrolment')),
+    CONSTRAINT tokens_workspace_iff_role CHECK ((role = 'workspace') = (workspace_id IS NOT NULL))
+);
+CREATE INDEX tokens_workspace ON tokens (workspace_id);
+
+-- The log: append-only; `seq` is the order of commits.
+CREATE TABLE events (
+    seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL,
+    type text NOT NULL,
+    workspace_id uuid,
+    payload jsonb NOT NULL,
+    cause text NOT NULL
+);
+CREATE INDEX events_of_workspace ON events (workspace_id, seq);
+
+-- How far the log was pruned: one row.
+CREATE TABLE events_pruned (
+    one boolean PRIMARY KEY DEFAULT true,
+    through bigint NOT NULL,
+    CONSTRAINT events_pruned_one_row CHECK (one)
+);
+
+-- What the last beats said. Unlogged: a crash of the database empties it, and the next beats fill it again.
+CREATE UNLOGGED TABLE leases (
+    workspace_id uuid PRIMARY KEY,
+    last_beat_at timestamptz NOT NULL,
+    runtime_state text,
+    error_rate double precision,
+    sample_error text,
+    active_tasks bigint,
+    current_task text,
+    uptime_seconds double precision,
+    phase text,
+    restarts bigint,
+    worker_pid bigint
+);

@@ -41,6 +41,7 @@ async def measure(url: str, members: int, silent: int) -> None:
             [row[1] for row in rows],
             now - timedelta(hours=1),
         )
+        await connection.execute("ANALYZE workspaces")
         version = await connection.fetchval("SELECT min(version) FROM workspaces")
     leases = Leases(lease=LEASE, link_grace=1, provisioning_deadline=60)
     gc.collect()
@@ -68,7 +69,7 @@ async def measure(url: str, members: int, silent: int) -> None:
     quiet = set(random.sample(everyone, silent))
     ends: dict[str, float] = {}
     for lease in everyone:
-        lease.stamped = start - random.uniform(0, LEASE / 3)
+        lease.stamped = start + random.uniform(0, LEASE / 3)
         if lease in quiet:
             ends[lease.id] = lease.stamped + LEASE
     lags: dict[str, float] = {}

@@ -10,6 +10,7 @@ import structlog
 from truebeat.domain.health import LeaseExpired, ProvisioningExpired, Symptom
 from truebeat.domain.silence import is_mass_silence
 from truebeat.errors import Gone, NotFound, TruebeatError
+from truebeat.server.background.tasks import spawn
 
 if TYPE_CHECKING:
     from truebeat.clock import Clock
@@ -39,26 +40,33 @@ class SilenceWatch:
         self.looked_at = self._clock.monotonic()
         while True:
             await asyncio.sleep(TICK)
-            await self.look(self._clock.monotonic())
+            now = self._clock.monotonic()
+            if due := self.look(now):
+                # Not awaited: a slow database must not make the next look late and pass for a stall of ours.
+                spawn(self.expire(due, now), name="expire leases")
 
-    async def look(self, now: float) -> None:
-        """One look at the heap. `now` is monotonic; a look that comes late extends every lease by the lag."""
+    def look(self, now: float) -> list[Lease]:
+        """One look at the heap: whose lease is over. `now` is monotonic; a look that comes late extends every lease."""
         lag = self._leases.doubt.tick(self.looked_at + TICK, now)
         self.looked_at = now
         if lag:
             log.warning("the server was stopped or slow; every lease is extended", seconds=round(lag, 2))
         due = list(self._leases.deadlines.due(now))
         if not due and not self.suspended:
-            return
+            return []
         silent, watched = self._leases.silent_share(now)
         if is_mass_silence(silent, watched):
             self._suspend(silent, watched)
             for lease in due:
                 self._leases.deadlines.retry(lease, now + RETRY)
-            return
+            return []
         if self.suspended:
             log.warning("mass silence is over; expiry goes on")
             self.suspended = ""
+        return due
+
+    async def expire(self, due: list[Lease], now: float) -> None:
+        """Tell the judge. What can't be written is looked at again later."""
         await asyncio.gather(*(self._expire(lease, now) for lease in due))
 
     def _suspend(self, silent: int, watched: int) -> None:

@@ -1,0 +1,151 @@
+"""One request on its way to a handler: authenticated, bounded, decoded; and the answer encoded. Only here.
+
+What a handler gets is typed and within its bounds; what it raises becomes a problem document.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from truebeat.errors import Forbidden, Invalid, NotFound, TooLarge, TruebeatError, Unauthenticated
+from truebeat.protocol.resources import BODY_LIMIT
+from truebeat.server.api.problems import problem_response, unexpected_response
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from truebeat.domain.access import Permission, Principal
+    from truebeat.server.api.routes import Route
+    from truebeat.server.services.tokens import Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """`principal` is None only on public routes. `body` and `query` have the types the route names."""
+
+    principal: Principal | None
+    ids: dict[str, UUID]
+    query: Any
+    body: Any
+
+    @property
+    def by(self) -> Principal:
+        """The principal of a route that asks for a permission."""
+        if self.principal is None:
+            raise Unauthenticated("a token is needed: Authorization: Bearer <token>")
+        return self.principal
+
+
+def authorization(headers: list[tuple[bytes, bytes]]) -> bytes | None:
+    """The one Authorization header. Two would let a proxy and this server believe different ones: Unauthenticated."""
+    found = [value for name, value in headers if name == b"authorization"]
+    if len(found) > 1:
+        raise Unauthenticated("send exactly one Authorization header")
+    return found[0] if found else None
+
+
+def permit(principal: Principal, access: Permission) -> None:
+    if not principal.may(access):
+        raise Forbidden(f'a token of the role "{principal.role}" may not do this; it needs the permission "{access}"')
+
+
+def endpoint(route: Route, services: Any, tokens: Tokens) -> Callable[[Request], Awaitable[Response]]:
+    """The route as Starlette calls it."""
+
+    handler = route.handler
+    if handler is None:
+        raise ValueError(f"{route.method} {route.path} is done by a bare endpoint")
+
+    async def answer(request: Request) -> Response:
+        try:
+            reply = await handler(services, await _call(route, request, tokens))
+        except TruebeatError as error:
+            return problem_response(error)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except Exception as error:
+            return unexpected_response(error, f"{route.method} {route.path}")
+        if isinstance(reply, Response):
+            return reply
+        if reply is None:
+            return Response(status_code=204)
+        return Response(msgspec.json.encode(reply), route.status, media_type="application/json")
+
+    return answer
+
+
+async def _call(route: Route, request: Request, tokens: Tokens) -> Call:
+    header = authorization(request.scope["headers"])
+    principal: Principal | None = None
+    if route.access is not None:
+        principal = await tokens.authenticate(header)
+        permit(principal, route.access)
+    elif route.optional_token and header is not None:
+        principal = await tokens.authenticate(header)
+    ids = {name: _id(name, text) for name, text in request.path_params.items()}
+    query = None if route.query is None else _query(route.query, request)
+    body = None if route.body is None else _decode(route.body, await _read(request))
+    return Call(principal, ids, query, body)
+
+
+def _id(name: str, text: str) -> UUID:
+    try:
+        return msgspec.convert(text, UUID)
+    except msgspec.ValidationError:
+        raise NotFound(f"{name}: not a UUID, so there is no such thing") from None
+
+
+def _query(kind: type[Any], request: Request) -> Any:
+    given = dict(request.query_params)
+    if "\x00" in "".join(given.values()):
+        raise Invalid("query: NUL characters are refused")
+    try:
+        return msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise Invalid(f"query: {error}") from None
+
+
+async def _read(request: Request) -> bytes:
+    """At most BODY_LIMIT bytes; a larger body is refused before it is read, or as soon as it proves larger."""
+    too_large = TooLarge(f"a body is at most {BODY_LIMIT} bytes", limit=BODY_LIMIT)
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced[:20]) > BODY_LIMIT:
+        raise too_large
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > BODY_LIMIT:
+            raise too_large
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _decode(kind: type[Any], content: bytes) -> Any:
+    try:
+        body = msgspec.json.decode(content, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Invalid(f"body: {error}") from None
+    except RecursionError:
+        raise Invalid("body: nested too deeply") from None
+    if b"\\u0000" in content and (where := _nul(msgspec.to_builtins(body), "$")):
+        raise Invalid(f"body: NUL characters are refused - at `{where}`")
+    return body
+
+
+def _nul(value: Any, where: str) -> str:
+    """The path of a text that holds NUL, which PostgreSQL can't store; "" if there is none."""
+    if isinstance(value, str):
+        return where if "\x00" in value else ""
+    if isinstance(value, dict):
+        found = (where if "\x00" in str(key) else _nul(item, f"{where}.{key}") for key, item in value.items())
+        return next(filter(None, found), "")
+    if isinstance(value, list):
+        return next(filter(None, (_nul(item, f"{where}[{place}]") for place, item in enumerate(value))), "")
+    return ""

@@ -1,0 +1,142 @@
+"""THE table: every path, who may use it, what it takes and gives, and which handler does it.
+
+Routing, access, OpenAPI and the page at /docs are all made from it, so none can drift from another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.routing import Route as StarletteRoute
+from starlette.routing import WebSocketRoute
+
+from truebeat.domain.access import Permission
+from truebeat.protocol import paths
+from truebeat.protocol import resources as r
+from truebeat.protocol.events import EventPage
+from truebeat.server.api import events, openapi, probes, registry, tokens, workspaces
+from truebeat.server.api.call import endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from starlette.routing import BaseRoute
+    from starlette.types import ASGIApp
+
+    from truebeat.server.services.tokens import Tokens
+
+#: access of a route that needs no token
+PUBLIC: Final = None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One row. `handler` is None where a bare ASGI endpoint, given by path when the app is built, does the work."""
+
+    method: str
+    path: str
+    access: Permission | None
+    handler: Callable[[Any, Any], Awaitable[Any]] | None
+    summary: str
+    body: type[Any] | None = None
+    reply: type[Any] | None = None
+    query: type[Any] | None = None
+    status: int = 200
+    #: a token is looked at if one is sent
+    optional_token: bool = False
+
+
+SEE, OPERATE, BEAT = Permission.SEE, Permission.OPERATE, Permission.BEAT
+
+# fmt: off
+ROUTES: Final = (
+    Route("POST", paths.REGISTER, PUBLIC, registry.register,
+          "Claim a workspace; the first time, or with an operator's or enrolment token, the answer has its token",
+          body=r.Registration, reply=r.RegistrationReply, optional_token=True),
+    Route("POST", paths.HEARTBEAT, BEAT, None,
+          "A workspace's own beat; the answer has the judged status",
+          body=r.Heartbeat, reply=r.HeartbeatReply),
+    Route("GET", paths.WORKSPACES, SEE, workspaces.page,
+          "All workspaces by name, in pages; removed ones only with status=removed",
+          query=workspaces.PageQuery, reply=r.WorkspacePage),
+    Route("POST", paths.WORKSPACES, OPERATE, workspaces.create,
+          "A new workspace and its first token",
+          body=r.NewWorkspace, reply=r.CreatedWorkspace, status=201),
+    Route("GET", paths.WORKSPACE, SEE, workspaces.show,
+          "One workspace; error texts only for those who may see them",
+          reply=r.WorkspaceView),
+    Route("DELETE", paths.WORKSPACE, OPERATE, workspaces.remove,
+          "Remove it for good: its tokens end, a late beat is answered 410",
+          status=204),
+    Route("POST", paths.RESTART, OPERATE, workspaces.restart,
+          "Order a new generation over the link; 409 without a link or while one is pending",
+          reply=r.RestartReply, status=202),
+    Route("WS", paths.LINK, BEAT, None,
+          "The link of a workspace's supervisor; frames are in truebeat.protocol.link"),
+    Route("GET", paths.EVENTS, SEE, events.read,
+          "Events after `since`, oldest first; 410 when those were pruned",
+          query=events.EventsQuery, reply=EventPage),
+    Route("WS", paths.EVENTS, SEE, None,
+          "One event a text frame, from after `since` (default: from now); closes with 4410 when those were pruned"),
+    Route("GET", paths.TOKENS, OPERATE, tokens.listing,
+          "All tokens, without their secrets",
+          reply=list[r.TokenView]),
+    Route("POST", paths.TOKENS, OPERATE, tokens.issue,
+          "A new token; its secret is shown this once",
+          body=r.NewToken, reply=r.IssuedToken, status=201),
+    Route("DELETE", paths.TOKEN, OPERATE, tokens.revoke,
+          "End a token at once",
+          status=204),
+    Route("POST", paths.TOKEN_ROTATE, OPERATE, tokens.rotate,
+          "A successor; the old one lives until the new one was used, or 10 minutes",
+          reply=r.IssuedToken, status=201),
+    Route("GET", paths.HEALTHZ, PUBLIC, probes.healthz, "The process is alive", reply=probes.Health),
+    Route("GET", paths.READYZ, PUBLIC, probes.readyz, "It can do its work; 503 with the reasons otherwise",
+          reply=probes.Readiness),
+    Route("GET", paths.OPENAPI, PUBLIC, openapi.document, "This API as OpenAPI 3.1"),
+    Route("GET", paths.DOCS, PUBLIC, openapi.page, "This API as a page to read"),
+)
+# fmt: on
+
+
+def build(services: Any, tokens_service: Tokens, bare: Mapping[tuple[str, str], ASGIApp]) -> list[BaseRoute]:
+    """Starlette's routes. `bare` has the ASGI endpoint of each (method, path) that has no handler.
+
+    One path's methods become one route, so that a wrong method is answered 405 with all that are right.
+    """
+    built: list[BaseRoute] = []
+    by_path: dict[str, dict[str, ASGIApp]] = {}
+    for route in ROUTES:
+        key = (route.method, route.path)
+        if route.method == "WS":
+            built.append(WebSocketRoute(route.path, bare[key]))
+        else:
+            app = bare[key] if route.handler is None else _asgi(endpoint(route, services, tokens_service))
+            by_path.setdefault(route.path, {})[route.method] = app
+    built.extend(
+        StarletteRoute(path, _Methods(methods), methods=list(methods), include_in_schema=False)
+        for path, methods in by_path.items()
+    )
+    return built
+
+
+def _asgi(answer: Callable[[Any], Awaitable[Any]]) -> ASGIApp:
+    from starlette.requests import Request
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        response = await answer(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+    return app
+
+
+class _Methods:
+    """Calls the endpoint of the request's method; Starlette has refused all others."""
+
+    def __init__(self, methods: dict[str, ASGIApp]) -> None:
+        self._methods = methods
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        await self._methods[method](scope, receive, send)

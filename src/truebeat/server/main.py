@@ -1,0 +1,229 @@
+"""The composition root: the only place where the server's parts are wired together."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+
+from truebeat.errors import Conflict, TruebeatError
+from truebeat.protocol import paths
+from truebeat.server.api import routes
+from truebeat.server.api.events import EventStream
+from truebeat.server.api.heartbeat import HeartbeatEndpoint
+from truebeat.server.api.link import LinkEndpoint
+from truebeat.server.api.probes import Probes
+from truebeat.server.api.problems import from_starlette
+from truebeat.server.background.event_pruner import EventPruner
+from truebeat.server.background.lease_flusher import LeaseFlusher
+from truebeat.server.background.silence_watch import SilenceWatch
+from truebeat.server.background.tasks import Duties
+from truebeat.server.leases import Leases
+from truebeat.server.services.events import EventLog
+from truebeat.server.services.health import Health
+from truebeat.server.services.heartbeats import Heartbeats
+from truebeat.server.services.registration import Registrar
+from truebeat.server.services.tokens import Tokens
+from truebeat.server.services.workspaces import Workspaces
+from truebeat.server.store import leases as lease_store
+from truebeat.server.store import migrate
+from truebeat.server.store import workspaces as workspace_store
+from truebeat.server.store.guard import SingleServer
+from truebeat.server.store.sql import queries
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from truebeat.clock import Clock
+    from truebeat.server.settings import Settings
+    from truebeat.server.store.database import Database
+    from truebeat.server.store.leases import LeaseRow
+
+log = structlog.get_logger(__name__)
+
+#: seconds between writes of when tokens were last used
+TOKEN_FLUSH: Final = 10.0
+#: a silence watch that has not looked for so many seconds is not alive
+WATCH_LATE: Final = 5.0
+
+_OF_A_BEAT: Final = (
+    "last_beat_at",
+    "runtime_state",
+    "error_rate",
+    "sample_error",
+    "active_tasks",
+    "current_task",
+    "uptime_seconds",
+    "phase",
+    "restarts",
+    "worker_pid",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What handlers may use."""
+
+    workspaces: Workspaces
+    registrar: Registrar
+    tokens: Tokens
+    events: EventLog
+    probes: Probes
+
+
+class App:
+    """One server. `asgi` may be served between `start` and `stop`."""
+
+    def __init__(self, settings: Settings, database: Database, clock: Clock) -> None:
+        self.settings = settings
+        self._database = database
+        self._clock = clock
+        #: done with the reason when this server must end, because another took over its database
+        self.fatal: asyncio.Future[TruebeatError] = asyncio.get_running_loop().create_future()
+        self.guard = SingleServer(settings.database_url, self._lost)
+        self.leases = Leases(
+            lease=settings.lease,
+            link_grace=settings.link_grace,
+            provisioning_deadline=settings.provisioning_deadline,
+        )
+        self.events = EventLog(database)
+        self.tokens = Tokens(database, clock)
+        self.health = Health(database, self.leases, self.events, clock)
+        self.heartbeats = Heartbeats(self.leases, self.health, clock)
+        self.workspaces = Workspaces(database, self.leases, self.events, self.health, clock)
+        self.duties = Duties(clock)
+        self.silence_watch = SilenceWatch(self.leases, self.health, clock)
+        self.lease_flusher = LeaseFlusher(database, self.leases)
+        self.event_pruner = EventPruner(database, clock, retention=settings.event_retention)
+        self.link = LinkEndpoint(self.heartbeats, self.tokens, self.leases, clock, beat_interval=settings.beat_interval)
+        self.health.on_restart.append(self.link.order_restart)
+        self.health.on_removed.append(self.link.retire)
+        self.health.on_removed.append(lambda lease: self.tokens.forget_workspace(lease.id))
+        services = Services(
+            workspaces=self.workspaces,
+            registrar=Registrar(database, self.workspaces, clock),
+            tokens=self.tokens,
+            events=self.events,
+            probes=Probes(
+                clock,
+                {"database": self._database_answers, "migrations": self._migrations, "duties": self._duties_live},
+            ),
+        )
+        self.asgi: ASGIApp = self._asgi(services)
+
+    def _asgi(self, services: Services) -> ASGIApp:
+        heartbeat = HeartbeatEndpoint(
+            self.heartbeats, self.tokens, beat_interval=self.settings.beat_interval, lease=self.settings.lease
+        )
+        bare: dict[tuple[str, str], ASGIApp] = {
+            ("POST", paths.HEARTBEAT): heartbeat,
+            ("WS", paths.LINK): self.link,
+            ("WS", paths.EVENTS): EventStream(self.events, self.tokens),
+        }
+        router = Starlette(
+            routes=routes.build(services, self.tokens, bare),
+            exception_handlers={HTTPException: from_starlette, Exception: from_starlette},
+        )
+
+        async def asgi(scope: Scope, receive: Receive, send: Send) -> None:
+            # The hot path: most requests by far, so it is found before any routing.
+            if scope["type"] == "http" and scope["path"] == paths.HEARTBEAT and scope["method"] == "POST":
+                await heartbeat(scope, receive, send)
+            else:
+                await router(scope, receive, send)
+
+        return asgi
+
+    async def start(self) -> None:
+        """Errors: Conflict (another server, or the schema is not current), Unavailable."""
+        await self.guard.acquire()
+        try:
+            if reason := await self._migrations():
+                raise Conflict(f"{reason}; run: truebeat migrate up")
+            await self._load()
+            await self.events.start()
+            await self.tokens.start(self.settings.admin_token)
+        except BaseException:
+            self.guard.release()
+            raise
+        self.duties.start("single_server", self.guard.run)
+        self.duties.start("health_writer", self.health.write_forever)
+        self.duties.start("silence_watch", self.silence_watch.run)
+        self.duties.start("lease_flusher", self.lease_flusher.run)
+        self.duties.start("event_pruner", self.event_pruner.run)
+        self.duties.start("token_flusher", self._flush_tokens)
+
+    async def close_streams(self) -> None:
+        """End every event stream and link: their clients dial again."""
+        self.events.close()
+        await self.link.stop()
+
+    async def stop(self) -> None:
+        """Write what is only in memory, and let the next server in."""
+        await self.close_streams()
+        await self.duties.stop()
+        try:
+            await self.lease_flusher.flush()
+            await self.tokens.flush_used()
+        except TruebeatError as error:
+            log.warning("the last stamps could not be written", reason=error.message)
+        self.guard.release()
+
+    async def _load(self) -> None:
+        """Whoever is known gets a whole lease from now: a restart of the server accuses nobody."""
+        async with self._database.acquire() as connection:
+            rows = await workspace_store.live(connection)
+            beats: dict[UUID, LeaseRow] = {row.workspace_id: row for row in await lease_store.load(connection)}
+        now = self._clock.monotonic()
+        for row in rows:
+            lease = self.leases.add(row, now)
+            if (beat := beats.get(row.id)) is not None:
+                for name in _OF_A_BEAT:
+                    setattr(lease, name, getattr(beat, name))
+
+    async def _flush_tokens(self) -> None:
+        while True:
+            await asyncio.sleep(TOKEN_FLUSH)
+            try:
+                await self.tokens.flush_used()
+            except TruebeatError as error:
+                log.warning("uses of tokens could not be written", reason=error.message)
+
+    def _lost(self, error: Conflict) -> None:
+        log.critical("another server took over this database; this one ends", reason=error.message)
+        if not self.fatal.done():
+            self.fatal.set_result(error)
+
+    # --- checks of /readyz -------------------------------------------------------------------------------------------
+
+    async def _database_answers(self) -> str:
+        await self._database.ping()
+        return ""
+
+    async def _migrations(self) -> str:
+        async with self._database.acquire() as connection:
+            if not await connection.fetchval(queries("guard")["has_ledger"]):
+                return "the database has no truebeat schema"
+            rows = await connection.fetch(queries("migrate")["applied"])
+        applied: dict[int, Any] = {row["version"]: row["checksum"] for row in rows}
+        shipped = {migration.version: migration.checksum for migration in migrate.shipped()}
+        if applied == shipped:
+            return ""
+        return f"the database's schema is at version {max(applied, default=0)}, this server needs {max(shipped)}"
+
+    async def _duties_live(self) -> str:
+        if failing := self.duties.failing():
+            return "; ".join(f"{name}: {reason}" for name, reason in failing.items())
+        late = self._clock.monotonic() - self.silence_watch.looked_at
+        return f"the silence watch has not looked for {late:.0f} s" if late > WATCH_LATE else ""
+
+
+def build(settings: Settings, database: Database, clock: Clock) -> App:
+    """Needs a running loop; `settings.database_url` is the database that `database` is connected to."""
+    return App(settings, database, clock)

@@ -1,0 +1,86 @@
+"""Everything that can be set, from the environment (`TRUEBEAT_*`). A bad value is refused by name."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from truebeat.errors import Invalid
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: characters an operator's own token must have at least
+ADMIN_TOKEN_LEAST: Final = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Durations are seconds.
+
+    Invariant: `lease` is at least twice `beat_interval`, so that one lost beat flips nobody.
+    """
+
+    #: postgresql://...; "" when `serve` runs an embedded PostgreSQL
+    database_url: str = ""
+    #: the first operator's token; its bearer may do everything
+    admin_token: str | None = None
+    #: what workspaces are told to beat at
+    beat_interval: float = 10.0
+    #: without a beat for so long a workspace is offline
+    lease: float = 45.0
+    #: a lost link may come back within this
+    link_grace: float = 5.0
+    #: a first beat is expected within this
+    provisioning_deadline: float = 120.0
+    #: events older than this are dropped
+    event_retention: float = 7 * 86400.0
+    #: connections to the database at most; one more guards that this server is the only one
+    database_connections: int = 10
+
+    def __post_init__(self) -> None:
+        if self.lease < 2 * self.beat_interval:
+            raise Invalid("TRUEBEAT_LEASE must be at least twice TRUEBEAT_BEAT_INTERVAL: one lost beat flips nobody")
+        if self.link_grace > self.lease:
+            raise Invalid("TRUEBEAT_LINK_GRACE must not be longer than TRUEBEAT_LEASE")
+        if self.admin_token is not None and not _is_token(self.admin_token):
+            raise Invalid(
+                f"TRUEBEAT_ADMIN_TOKEN needs {ADMIN_TOKEN_LEAST} to 200 visible ASCII characters without spaces"
+            )
+        if self.database_url and urlsplit(self.database_url).scheme not in {"postgresql", "postgres"}:
+            raise Invalid("TRUEBEAT_DATABASE_URL must start with postgresql://")
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
+        """Reads `TRUEBEAT_*`; an empty value counts as not set. Raises `Invalid`."""
+        env = os.environ if env is None else env
+        return cls(
+            database_url=env.get("TRUEBEAT_DATABASE_URL", ""),
+            admin_token=env.get("TRUEBEAT_ADMIN_TOKEN") or None,
+            beat_interval=_seconds(env, "TRUEBEAT_BEAT_INTERVAL", 10.0, 0.1, 3600),
+            lease=_seconds(env, "TRUEBEAT_LEASE", 45.0, 0.5, 86400),
+            link_grace=_seconds(env, "TRUEBEAT_LINK_GRACE", 5.0, 0, 3600),
+            provisioning_deadline=_seconds(env, "TRUEBEAT_PROVISIONING_DEADLINE", 120.0, 1, 86400),
+            event_retention=_seconds(env, "TRUEBEAT_EVENT_RETENTION", 7 * 86400.0, 60, 10 * 365 * 86400),
+            database_connections=int(_seconds(env, "TRUEBEAT_DATABASE_CONNECTIONS", 10, 2, 200)),
+        )
+
+
+def _is_token(secret: str) -> bool:
+    return ADMIN_TOKEN_LEAST <= len(secret) <= 200 and all("!" <= character <= "~" for character in secret)
+
+
+def _seconds(env: Mapping[str, str], name: str, default: float, least: float, most: float) -> float:
+    text = env.get(name, "").strip()
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        raise Invalid(f"{name} must be a number, not {text[:50]!r}") from None
+    if not math.isfinite(value) or not least <= value <= most:
+        raise Invalid(f"{name} must be between {least:g} and {most:g}, not {text[:50]}")
+    return value

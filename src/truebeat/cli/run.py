@@ -1,0 +1,180 @@
+"""`truebeat run`: one workspace. Finds or creates it, then becomes its supervisor."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+from cyclopts import Parameter
+
+from truebeat import errors
+from truebeat.cli import connection
+from truebeat.cli.output import complain
+from truebeat.client.credentials import FixedToken
+from truebeat.client.http import Client
+from truebeat.clock import SystemClock
+from truebeat.domain.access import Role
+from truebeat.protocol.resources import NewToken, NewWorkspace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from uuid import UUID
+
+#: seconds to wait for a server that does not answer yet
+PATIENCE: Final = 60.0
+
+
+def run(
+    name: str,
+    *target: str,
+    agent: Literal["claude", "command", "python"],
+    option: Annotated[tuple[str, ...], Parameter(name="--option", negative="")] = (),
+    role: str = "",
+    log_level: Literal["debug", "info", "warning", "error"] = "info",
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Run one workspace until interrupted or removed.
+
+    With an operator's token the workspace is created, or taken over if it exists; otherwise TRUEBEAT_TOKEN or
+    TRUEBEAT_TOKEN_FILE must be its own.
+
+    Parameters
+    ----------
+    name
+        Its name, or the id of an existing one.
+    target
+        What to run: the command line (command; write it after --) or module:function (python). None for claude.
+    agent
+        Which executor does the turns.
+    option
+        key=value for the executor; may be repeated. docs/executors.md lists them.
+    role
+        What it is for, if it is created now.
+    log_level
+        What the supervisor says on standard error.
+    json
+        One line of JSON with the workspace's id before it starts.
+    """
+    goal = check_target(agent, target)
+    options = parse_options(option)
+    from truebeat.workspace.config import RunConfig, encode
+
+    url, workspace_id, environment = _prepare(name, role)
+    config = RunConfig(
+        name=name,
+        workspace_id=str(workspace_id),
+        url=url,
+        agent=agent,
+        target=goal,
+        options=options,
+        token_file=environment.get("TRUEBEAT_TOKEN_FILE"),
+        log_level=log_level,
+    )
+    if json:
+        from truebeat.cli.output import print_json
+
+        print_json({"id": workspace_id, "name": name, "url": url, "pid": os.getpid()})
+    sys.stdout.flush()
+    # This process becomes the supervisor: the command line's memory is gone, its pid stays.
+    command = [sys.executable, "-m", "truebeat.workspace.supervisor", encode(config)]
+    os.execve(sys.executable, command, environment)  # noqa: S606
+
+
+def check_target(agent: str, target: Sequence[str]) -> str | list[str]:
+    """What the executor is told to run; Invalid says how to write it."""
+    if agent == "command":
+        if not target:
+            raise errors.Invalid("--agent command needs a command line: truebeat run NAME --agent command -- PROGRAM")
+        return list(target) if len(target) > 1 else shlex.split(target[0])
+    if agent == "python":
+        if len(target) != 1 or ":" not in target[0]:
+            raise errors.Invalid("--agent python needs one module:function")
+        return target[0]
+    if target:
+        raise errors.Invalid(f"--agent {agent} takes no command line; give --option key=value")
+    return ""
+
+
+def parse_options(given: Sequence[str]) -> dict[str, str]:
+    options = {}
+    for text in given:
+        key, sign, value = text.partition("=")
+        if not sign or not key:
+            raise errors.Invalid(f"--option {text!r} must be key=value")
+        options[key] = value
+    return options
+
+
+def _prepare(name: str, role: str) -> tuple[str, UUID, dict[str, str]]:
+    """The server's URL, the workspace's id, and an environment that holds the workspace's own token and no other."""
+    url, source = connection.address()
+    clock = SystemClock()
+    deadline = clock.monotonic() + PATIENCE
+    told = False
+    with Client(url, source) as client:
+        while True:
+            try:
+                workspace_id, token_file = own(client, name, role)
+                break
+            except errors.Unavailable as error:
+                if clock.monotonic() > deadline:
+                    raise
+                if not told:
+                    complain(f"{error.message}; trying for {PATIENCE:.0f} s")
+                    told = True
+                time.sleep(0.5)
+    environment = dict(os.environ)
+    environment.pop("TRUEBEAT_ADMIN_TOKEN", None)
+    if token_file is not None:
+        environment.pop("TRUEBEAT_TOKEN", None)
+        environment["TRUEBEAT_TOKEN_FILE"] = str(token_file)
+    return client.url, workspace_id, environment
+
+
+def own(client: Client, name: str, role: str) -> tuple[UUID, Path | None]:
+    """The workspace's id and the file with its token; None: the token we were given is its own."""
+    try:
+        view = client.workspaces.find(name)
+    except errors.NotFound:
+        return _create(client, name, role)
+    path = token_path(view.id)
+    if _works(client.url, path, view.id):
+        return view.id, path
+    try:
+        issued = client.tokens.issue(NewToken(name=f"run {view.name}"[:200], role=Role.WORKSPACE, workspace_id=view.id))
+    except errors.Forbidden:
+        return view.id, None
+    connection.write_secret(path, issued.token + "\n")
+    return view.id, path
+
+
+def _create(client: Client, name: str, role: str) -> tuple[UUID, Path]:
+    try:
+        created = client.workspaces.create(NewWorkspace(name=name, role=role))
+    except errors.Forbidden:
+        raise errors.Forbidden(
+            f"no workspace is named {name!r} and this token may not create one; "
+            f"use an operator's token, or the name of the workspace the token is for"
+        ) from None
+    path = token_path(created.workspace.id)
+    connection.write_secret(path, created.token + "\n")
+    return created.workspace.id, path
+
+
+def token_path(workspace_id: UUID) -> Path:
+    return connection.data_dir() / "workspaces" / f"{workspace_id}.token"
+
+
+def _works(url: str, path: Path, workspace_id: UUID) -> bool:
+    """Whether a token kept from an earlier run is still good."""
+    try:
+        kept = path.read_text(encoding="utf-8").strip()
+        with Client(url, FixedToken(kept)) as client:
+            client.workspaces.get(workspace_id)
+    except (OSError, UnicodeDecodeError, errors.Unauthenticated, errors.Forbidden, errors.NotFound):
+        return False
+    return True

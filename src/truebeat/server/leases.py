@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from truebeat.server.store.workspaces import WorkspaceRow
 
 #: above this many leases, mass silence is estimated from a sample of so many
-SAMPLE = 2000
+SAMPLE = 500
 
 
 class Lease:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 #: seconds between looks at the heap
-TICK = 0.05
+TICK = 0.025
 #: seconds until a lease whose expiry was suspended, or could not be written, is looked at again
 RETRY = 1.0
 

@@ -1,0 +1,125 @@
+"""One generation of the worker: its process, its pipe, its last words."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from truebeat.workspace import config as run_config
+from truebeat.workspace import logs, pipe, processes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from truebeat.protocol.pipe import FromWorker
+    from truebeat.workspace.config import RunConfig
+
+#: lines of stderr that are kept, and characters of each
+LAST_LINES: Final = 40
+LINE_KEPT: Final = 500
+_CHUNK: Final = 64 * 1024
+
+
+class Child:
+    """Started in its own session. `frames_fd` and `stderr_fd` are to be watched; both are non-blocking."""
+
+    def __init__(self, config: RunConfig, boot: int, generation: int) -> None:
+        self.generation = generation
+        self.marker = f"{config.workspace_id}/{boot}-{generation}"
+        self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
+        self._reader = pipe.from_worker()
+        self._stderr = pipe.Lines()
+        from_supervisor, self._to_worker = os.pipe()
+        self.frames_fd, to_supervisor = os.pipe()
+        self.stderr_fd, their_stderr = os.pipe()
+        environment = {
+            **os.environ,
+            run_config.ENV_PIPE_IN: str(from_supervisor),
+            run_config.ENV_PIPE_OUT: str(to_supervisor),
+            run_config.ENV_GENERATION: str(generation),
+            processes.MARKER: self.marker,
+            processes.SUPERVISOR: processes.identity(os.getpid()),
+        }
+        command = config.worker_command or [sys.executable, "-m", "truebeat.workspace.worker"]
+        try:
+            self._process = subprocess.Popen(
+                [*command, run_config.encode(config)],
+                stdin=subprocess.DEVNULL,
+                stderr=their_stderr,
+                env=environment,
+                pass_fds=(from_supervisor, to_supervisor),
+                start_new_session=True,
+            )
+        except BaseException:
+            self._close(self._to_worker, self.frames_fd, self.stderr_fd)
+            raise
+        finally:
+            self._close(from_supervisor, to_supervisor, their_stderr)
+        for fd in (self._to_worker, self.frames_fd, self.stderr_fd):
+            os.set_blocking(fd, False)
+        self.pid = self._process.pid
+
+    def find(self, known: Iterable[int] = ()) -> list[processes.Process]:
+        """The living members of this worker's tree; an orphan adopted by this supervisor is one."""
+        return processes.tree(self.pid, self.marker, (os.getpid(), *known))
+
+    def frames(self) -> Iterator[FromWorker | pipe.Garbage] | None:
+        """What the worker said; None at the end of its pipe."""
+        data = self._read(self.frames_fd)
+        return None if data == b"" else self._reader.feed(data or b"")
+
+    def errors(self) -> list[str] | None:
+        """Lines from its stderr, also kept as its last words; None at the end."""
+        data = self._read(self.stderr_fd)
+        if data == b"":
+            return None
+        lines = [self._text(line) for line in self._stderr.feed(data or b"")]
+        self.last_lines.extend(lines)
+        return lines
+
+    def ask_to_stop(self, frame: bytes) -> None:
+        """Write a frame to the worker; a worker that does not read is not waited for."""
+        with contextlib.suppress(OSError):
+            os.write(self._to_worker, frame)
+
+    def exit_reason(self, status: int) -> str:
+        """A sentence part for the wait status: "killed by SIGKILL", "exit code 3 (its last line on stderr)"."""
+        code = os.waitstatus_to_exitcode(status)
+        self._process.returncode = code  # it was reaped elsewhere: Popen must not wait for the pid again
+        if code < 0:
+            try:
+                return f"killed by {signal.Signals(-code).name}"
+            except ValueError:
+                return f"killed by signal {-code}"
+        last = next((line for line in reversed(self.last_lines) if line.strip()), "")
+        return f"exit code {code}" + (f" ({last.strip()})" if last else "")
+
+    def close(self) -> None:
+        """Close the pipes; a worker that still lives takes that as its supervisor's death."""
+        self._close(self._to_worker, self.frames_fd, self.stderr_fd)
+        if self._process.returncode is None:
+            self._process.returncode = -signal.SIGKILL
+
+    @staticmethod
+    def _close(*fds: int) -> None:
+        for fd in fds:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+    @staticmethod
+    def _read(fd: int) -> bytes | None:
+        """None when there is nothing now, empty at the end."""
+        try:
+            return os.read(fd, _CHUNK)
+        except (BlockingIOError, InterruptedError):
+            return None
+
+    @staticmethod
+    def _text(line: bytes | pipe.Garbage) -> str:
+        text = line.sample if isinstance(line, pipe.Garbage) else line.decode(errors="replace")
+        return logs.printable(text[:LINE_KEPT])

@@ -50,9 +50,10 @@ def events(
         only = client.workspaces.find(workspace).id if workspace else None
         seen = since
         while True:
-            page = client.events.page(seen, workspace_id=only)
+            page = client.events.page(seen)
             for event in page.events:
-                tell(event)
+                if only is None or event.workspace_id == only:
+                    tell(event)
                 seen = event.seq
             if not page.events or seen >= page.seq:
                 seen = max(seen, page.seq)

@@ -39,7 +39,9 @@ def ps(
         The page of workspaces as JSON.
     """
     with connect() as client:
-        page = client.workspaces.snapshot(status=status, include_removed=all_ or status is Status.REMOVED)
+        page = client.workspaces.snapshot(status=status)
+        if all_ and status is None:
+            page.workspaces += client.workspaces.snapshot(status=Status.REMOVED).workspaces
     if json:
         print_json(page)
     elif page.workspaces:

@@ -14,6 +14,7 @@ from truebeat.cli.output import console, marked, plain, print_json
 
 def remove(
     workspace: str,
+    /,
     *,
     yes: Annotated[bool, Parameter(name=("--yes", "-y"), negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,

@@ -16,6 +16,7 @@ from truebeat.domain.health import Status
 
 def restart(
     workspace: str,
+    /,
     *,
     wait: Annotated[float, Parameter()] = 0.0,
     json: Annotated[bool, Parameter(negative="")] = False,

@@ -30,6 +30,7 @@ PATIENCE: Final = 60.0
 
 def run(
     name: str,
+    /,
     *target: str,
     agent: Literal["claude", "command", "python"],
     option: Annotated[tuple[str, ...], Parameter(name="--option", negative="")] = (),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from truebeat import errors
+from truebeat.cli.logs import log_to_stderr
 from truebeat.cli.output import print_json
 from truebeat.cli.up import check_port, stopped_by_signals
 
@@ -25,7 +25,7 @@ def serve(*, port: int = 8700, host: str = "127.0.0.1", json: Annotated[bool, Pa
     json
         One line of JSON when it is ready.
     """
-    from truebeat.server.serve import serve as run_server
+    from truebeat.server.serve import run
     from truebeat.server.settings import Settings
 
     settings = Settings.from_env()
@@ -35,6 +35,7 @@ def serve(*, port: int = 8700, host: str = "127.0.0.1", json: Annotated[bool, Pa
             "or use `truebeat up`, which brings its own"
         )
     check_port(host, port)
+    log_to_stderr("info")
 
     def ready(url: str) -> None:
         if json:
@@ -43,4 +44,4 @@ def serve(*, port: int = 8700, host: str = "127.0.0.1", json: Annotated[bool, Pa
             sys.stderr.write(f"truebeat serves at {url}\n")
 
     with stopped_by_signals():
-        asyncio.run(run_server(settings, host, port, embedded=None, ready=ready))
+        run(settings, host, port, ready=ready)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from truebeat.protocol.resources import WorkspaceView
 
 
-def show(workspace: str, *, json: Annotated[bool, Parameter(negative="")] = False) -> None:
+def show(workspace: str, /, *, json: Annotated[bool, Parameter(negative="")] = False) -> None:
     """Show one workspace with its open conditions.
 
     Parameters

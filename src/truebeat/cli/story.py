@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Times(msgspec.Struct, kw_only=True):
     """What the demo measured. Seconds; those of the lie count from the moment the runtime was stopped.
 
-    beats_unmoved: beats that arrived after the stop while the status still said online: what a heartbeat that only proves
-    a living process would have said for ever.
+    beats_unmoved: beats that arrived after the stop while the status still said online: a heartbeat that only proves a
+    living process would have gone on like that for ever.
     """
 
     workspace: str
@@ -68,18 +68,15 @@ class Story:
         self.step(seconds, f"beat {number} arrives; the process is alive; status: {looks.status_markup(status)}")
 
     def degraded(self, seconds: float, name: str, reason: str) -> None:
-        self.step(
-            seconds, f"{looks.status_markup(Status.DEGRADED)}: [bold]{marked(name)}[/] admits it: {marked(reason)}"
-        )
+        status = looks.status_markup(Status.DEGRADED)
+        self.step(seconds, f"{status}: [bold]{marked(name)}[/] admits it: {marked(reason)}")
 
     def restarted(self, seconds: float, generation: int) -> None:
         self.step(seconds, f"the dead runtime and its worker are gone; generation {generation} is starting")
 
     def recovered(self, seconds: float, name: str, generation: int) -> None:
-        self.step(
-            seconds,
-            f"{looks.status_markup(Status.ONLINE)}: [bold]{marked(name)}[/], generation {generation}, has started\n",
-        )
+        status = looks.status_markup(Status.ONLINE)
+        self.step(seconds, f"{status}: [bold]{marked(name)}[/], generation {generation}, works again\n")
 
     def ending(self, times: Times) -> None:
         if self._out is None:

@@ -21,6 +21,7 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 def create_token(
     name: str,
+    /,
     *,
     role: Role,
     workspace: str | None = None,
@@ -66,8 +67,10 @@ def list_token(*, json: Annotated[bool, Parameter(negative="")] = False) -> None
     from rich.table import Table
 
     rows = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("NAME", "ROLE", "STATE", "LAST USED", "ID"):
-        rows.add_column(title, no_wrap=True)
+    rows.add_column("NAME", overflow="fold")
+    for title in ("ROLE", "STATE", "USED"):
+        rows.add_column(title)
+    rows.add_column("ID", no_wrap=True, min_width=36)
     for view in views:
         state = (
             "revoked" if view.revoked_at else f"until {view.expires_at:%Y-%m-%d %H:%M}" if view.expires_at else "valid"
@@ -77,7 +80,7 @@ def list_token(*, json: Annotated[bool, Parameter(negative="")] = False) -> None
     console().print(rows)
 
 
-def revoke_token(token: str, *, json: Annotated[bool, Parameter(negative="")] = False) -> None:
+def revoke_token(token: str, /, *, json: Annotated[bool, Parameter(negative="")] = False) -> None:
     """End a token at once.
 
     Parameters
@@ -96,7 +99,7 @@ def revoke_token(token: str, *, json: Annotated[bool, Parameter(negative="")] = 
         console().print(f"the token [bold]{marked(view.name)}[/] is revoked")
 
 
-def rotate_token(token: str, *, json: Annotated[bool, Parameter(negative="")] = False) -> None:
+def rotate_token(token: str, /, *, json: Annotated[bool, Parameter(negative="")] = False) -> None:
     """Make a new secret for a token. The old one lives until the new one was used, or 10 minutes.
 
     Parameters

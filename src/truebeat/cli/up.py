@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import secrets
 import signal
 import socket
 import sys
-import threading
 from pathlib import Path  # noqa: TC003 - read at run time by the command line
 from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
@@ -18,15 +16,12 @@ from cyclopts import Parameter
 from truebeat import errors
 from truebeat.cli import connection
 from truebeat.cli.fleet import Fleet, Running, load
-from truebeat.cli.output import complain, console, print_json
+from truebeat.cli.logs import log_to_stderr
+from truebeat.cli.output import console, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from truebeat.server.store.embedded import EmbeddedPostgres
-
-#: seconds between two looks whether PostgreSQL lives
-WATCH_INTERVAL: Final = 1.0
 _NOT_FOR_WORKSPACES: Final = {"TRUEBEAT_ADMIN_TOKEN", "TRUEBEAT_DATABASE_URL", "TRUEBEAT_TOKEN_FILE"}
 
 
@@ -56,19 +51,19 @@ def up(
     members = load(fleet) if fleet is not None else Fleet()
     directory = connection.data_dir(data_dir)
     check_port(host, port)
+    log_to_stderr("warning")
     with stopped_by_signals():
         _run(directory, host, port, members, json=json)
 
 
 def _run(directory: Path, host: str, port: int, fleet: Fleet, *, json: bool) -> None:
-    from truebeat.server.serve import serve
+    from truebeat.server.serve import run
     from truebeat.server.settings import Settings
-    from truebeat.server.store import migrate
     from truebeat.server.store.embedded import EmbeddedPostgres
 
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     token = admin_token(directory)
-    postgres = EmbeddedPostgres(directory)
+    settings = Settings.from_env({**os.environ, "TRUEBEAT_DATABASE_URL": "", "TRUEBEAT_ADMIN_TOKEN": token})
     running = Running(directory / "logs")
 
     def ready(url: str) -> None:
@@ -79,40 +74,11 @@ def _run(directory: Path, host: str, port: int, fleet: Fleet, *, json: bool) -> 
         _tell_ready(url, directory, len(fleet.workspace), json=json)
 
     try:
-        with watched(postgres) as database_url:
-            asyncio.run(migrate.up(database_url))
-            settings = Settings.from_env(
-                {**os.environ, "TRUEBEAT_DATABASE_URL": database_url, "TRUEBEAT_ADMIN_TOKEN": token}
-            )
-            try:
-                asyncio.run(serve(settings, host, port, embedded=None, ready=ready))
-            finally:
-                running.stop()
+        # It starts PostgreSQL, starts it again when it dies, brings the schema up, and stops it at the end.
+        run(settings, host, port, embedded=EmbeddedPostgres(directory), ready=ready)
     finally:
+        running.stop()
         connection.forget(directory, os.getpid())
-        postgres.stop()
-
-
-@contextlib.contextmanager
-def watched(postgres: EmbeddedPostgres) -> Iterator[str]:
-    """PostgreSQL started, and started again whenever it dies underneath us; its URL."""
-    url = postgres.start()
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(WATCH_INTERVAL):
-            try:
-                postgres.ensure_running()
-            except errors.TruebeatError as error:
-                complain(error.message)
-
-    watcher = threading.Thread(target=watch, name="postgres-watch", daemon=True)
-    watcher.start()
-    try:
-        yield url
-    finally:
-        done.set()
-        watcher.join()
 
 
 @contextlib.contextmanager

@@ -15,8 +15,6 @@ from truebeat.protocol import link, paths
 from truebeat.protocol.events import Event, EventPage
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from websockets.sync.client import ClientConnection
 
     from truebeat.client.http import Client
@@ -51,11 +49,9 @@ class Events:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def page(self, since: int = 0, limit: int = 1000, workspace_id: UUID | None = None) -> EventPage:
+    def page(self, since: int = 0, limit: int = 1000) -> EventPage:
         """Events after `since`, oldest first, at most `limit`; Gone if some of them were pruned."""
         query: dict[str, str | int] = {"since": since, "limit": limit}
-        if workspace_id is not None:
-            query["workspace_id"] = str(workspace_id)
         return self._client.call(EventPage, "GET", paths.EVENTS, query=query)
 
     def stream(self, since: int) -> EventStream:
@@ -108,7 +104,7 @@ class EventStream:
                 self.open()
                 socket = self._socket
                 assert socket is not None  # noqa: S101 - open() returned
-                event = msgspec.json.decode(socket.recv(timeout=left), type=Event)
+                event = self._read(socket.recv(timeout=left))
             except TimeoutError:
                 return None
             except errors.Unavailable:
@@ -119,7 +115,7 @@ class EventStream:
                 self._judge(closed.rcvd.code if closed.rcvd is not None else None)
                 time.sleep(max(0.0, min(RECONNECT_DELAY, deadline - self._clock.monotonic())))
                 continue
-            if event.seq > self.seq:
+            if event is not None and event.seq > self.seq:
                 self.seq = event.seq
                 return event
         return None
@@ -127,6 +123,13 @@ class EventStream:
     def close(self) -> None:
         self._closed = True
         self._drop()
+
+    def _read(self, frame: str | bytes) -> Event | None:
+        """The event, or None for a frame of the server's that says why the stream ends: the close code says it too."""
+        try:
+            return msgspec.json.decode(frame, type=Event)
+        except msgspec.DecodeError:
+            return None
 
     def _drop(self) -> None:
         socket, self._socket = self._socket, None

@@ -22,30 +22,21 @@ class Workspaces:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def page(
-        self,
-        *,
-        after: str | None = None,
-        limit: int = PAGE_SIZE,
-        status: Status | None = None,
-        include_removed: bool = False,
-    ) -> WorkspacePage:
-        """One page by name; `next` of the answer is the `after` of the following one."""
+    def page(self, *, after: str | None = None, limit: int = PAGE_SIZE, status: Status | None = None) -> WorkspacePage:
+        """One page by name; `next` of the answer is the `after` of the following one. Removed ones only if asked for."""
         query: dict[str, str | int] = {"limit": limit}
         if after is not None:
             query["after"] = after
         if status is not None:
             query["status"] = status.value
-        if include_removed:
-            query["include_removed"] = "true"
         return self._client.call(WorkspacePage, "GET", paths.WORKSPACES, query=query)
 
-    def snapshot(self, *, status: Status | None = None, include_removed: bool = False) -> WorkspacePage:
+    def snapshot(self, *, status: Status | None = None) -> WorkspacePage:
         """All of them in one page, current to the `seq` of the first: a stream from there misses nothing."""
-        first = self.page(status=status, include_removed=include_removed)
+        first = self.page(status=status)
         found, following = list(first.workspaces), first.next
         while following is not None:
-            more = self.page(after=following, status=status, include_removed=include_removed)
+            more = self.page(after=following, status=status)
             found += more.workspaces
             following = more.next
         return WorkspacePage(workspaces=found, seq=first.seq)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 
@@ -30,42 +29,7 @@ def bare():
 
 
 def fastapi():
-    """The same endpoint as one would write it: a model, a token look-up, the last beat kept in a dict."""
-    import hashlib
-    from datetime import UTC, datetime
-
-    from fastapi import FastAPI, Header, HTTPException
-    from pydantic import BaseModel, Field
-
-    class Beat(BaseModel):
-        workspace_id: str
-        error_rate: float = Field(0, ge=0, le=1)
-        sample_error: str = ""
-        active_tasks: int = 0
-        current_task: str = ""
-        uptime_seconds: float = 0
-        runtime_state: str | None = None
-
-    class Reply(BaseModel):
-        status: str
-        next_beat_seconds: float
-        lease_seconds: float
-
-    app = FastAPI()
-    tokens = {
-        hashlib.sha256(token.encode()).hexdigest(): workspace
-        for token, workspace in (pair.split("=") for pair in os.environ["BENCH_TOKENS"].split(","))
-    }
-    last: dict[str, tuple[datetime, Beat]] = {}
-
-    @app.post("/registry/heartbeat")
-    async def heartbeat(beat: Beat, authorization: str = Header()) -> Reply:
-        known = tokens.get(hashlib.sha256(authorization.removeprefix("Bearer ").encode()).hexdigest())
-        if known != beat.workspace_id:
-            raise HTTPException(401)
-        last[beat.workspace_id] = (datetime.now(UTC), beat)
-        degraded = beat.runtime_state == "wedged" or beat.error_rate >= 0.5
-        return Reply(status="degraded" if degraded else "online", next_beat_seconds=10, lease_seconds=45)
+    from bench.plain_fastapi import app
 
     return app
 
@@ -73,11 +37,11 @@ def fastapi():
 def main() -> None:
     target, port = sys.argv[1], int(sys.argv[2])
     if target == "truebeat":
-        from truebeat.server.serve import serve
+        from truebeat.server.serve import run
 
         from truebeat.server.settings import Settings
 
-        asyncio.run(serve(Settings.from_env(os.environ), "127.0.0.1", port, embedded=None, ready=None))
+        run(Settings.from_env(os.environ), "127.0.0.1", port)
         return
     app = {"bare": bare, "fastapi": fastapi}[target]()
     uvicorn.run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -15,7 +16,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 import psutil
 
 from truebeat import errors
@@ -39,6 +39,13 @@ _POLL: Final = 0.02
 
 AGENTS: Final = ("ada", "grace", "linus")
 AGENT_MODULE: Final = "truebeat.kit.agent"
+_MEMBER: Final = f"""
+[[workspace]]
+name = "{{name}}"
+agent = "command"
+target = [{{python}}, "-m", "{AGENT_MODULE}", "{{name}}"]
+options = {{{{ mode = "ndjson", probe_interval = 0.3, probe_timeout = 0.5 }}}}
+"""
 
 
 class Interrupted(Exception):
@@ -65,12 +72,7 @@ class Stage:
     def start(self) -> connection.Connection:
         """`truebeat up` with the small fleet; returns when it answers."""
         fleet = self.directory / "fleet.toml"
-        member = {
-            "agent": "command",
-            "target": [sys.executable, "-m", AGENT_MODULE],
-            "options": {"mode": "ndjson", "probe_interval": 0.3, "probe_timeout": 0.5},
-        }
-        fleet.write_bytes(msgspec.toml.encode({"workspace": [{"name": name, **member} for name in AGENTS]}))
+        fleet.write_text("".join(_MEMBER.format(name=name, python=json.dumps(sys.executable)) for name in AGENTS))
         kept = {key: value for key, value in os.environ.items() if not key.startswith("TRUEBEAT_")}
         own = {MARKER: self.marker, PARENT: str(os.getpid()), "TRUEBEAT_BEAT_INTERVAL": str(BEAT_INTERVAL)}
         command = ["up", "--data-dir", str(self.directory), "--port", "0", "--fleet", str(fleet), "--json"]

@@ -23,7 +23,7 @@ class Workspaces:
         self._client = client
 
     def page(self, *, after: str | None = None, limit: int = PAGE_SIZE, status: Status | None = None) -> WorkspacePage:
-        """One page by name; `next` of the answer is the `after` of the following one. Removed ones only if asked for."""
+        """One page by name; its `next` is the `after` of the following one. Removed ones only if asked for."""
         query: dict[str, str | int] = {"limit": limit}
         if after is not None:
             query["after"] = after

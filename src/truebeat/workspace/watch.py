@@ -42,14 +42,14 @@ def _state_text(pid: int | None) -> str:
 
 
 class Watch:
-    """Seconds throughout: options probe_interval (5) and probe_timeout (2)."""
+    """Seconds throughout: options probe_interval (5) and probe_timeout (the executor's own)."""
 
     def __init__(self, executor: Executor, options: Options, turns: Turns, flag: WedgeFlag) -> None:
         self._executor = executor
         self._turns = turns
         self._flag = flag
         self._interval = options.seconds("probe_interval", 5.0)
-        self._timeout = options.seconds("probe_timeout", 2.0)
+        self._timeout = options.seconds("probe_timeout", executor.probe_timeout)
 
     async def run(self) -> None:
         """For ever."""
@@ -64,7 +64,7 @@ class Watch:
             if self._turns.busy:
                 due = now() + self._interval
             elif now() >= due or self._stopped():
-                await self._probe()
+                await self.probe_now()
                 due = now() + self._interval
 
     def _stopped(self) -> bool:
@@ -82,7 +82,7 @@ class Watch:
         self._flag.mark(f"runtime (pid {pid}) {self._executor.exit_text() or 'is gone'}")
         return True
 
-    async def _probe(self) -> None:
+    async def probe_now(self) -> None:
         """Ask up to twice; mark the wedge if neither was answered."""
         failures = []
         for _ in range(_PROBES):

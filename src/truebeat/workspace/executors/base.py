@@ -105,6 +105,8 @@ class Executor(ABC):
 
     #: process id of the runtime, if it is a process of its own that must not end while this executor is open
     runtime_pid: int | None = None
+    #: seconds a probe may take, unless the option probe_timeout says otherwise
+    probe_timeout: float = 2.0
 
     def __init__(self, target: str | Sequence[str], options: Options) -> None:
         self.target = target

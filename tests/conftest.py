@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,9 +32,16 @@ def run_async() -> Iterator[Callable[[Coroutine[Any, Any, Any]], Any]]:
 
 
 @pytest.fixture(scope="session")
-def postgres_url_base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+def new_directory() -> Iterator[Callable[[], Path]]:
+    """Makes directories for servers. Not below pytest's: as root, the next pytest to start closes those to others."""
+    with ExitStack() as made:
+        yield lambda: Path(made.enter_context(tempfile.TemporaryDirectory(prefix="truebeat-test-")))
+
+
+@pytest.fixture(scope="session")
+def postgres_url_base(new_directory: Callable[[], Path]) -> Iterator[Callable[[str], str]]:
     """The running server: call it with a database's name to get that database's URL."""
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("pg"), settings=FAST)
+    server = EmbeddedPostgres(new_directory(), settings=FAST)
     url = server.start()
     yield lambda name: url.replace("/truebeat?", f"/{name}?")
     server.stop()

@@ -1,6 +1,25 @@
-"""The pool: types that come back, and what a lost database means."""
+"""The pool: types that come back, transactions, and what a lost database means."""
 
+import asyncio
+import os
+import signal
 from uuid import UUID, uuid4
+
+import pytest
+
+from truebeat.errors import Unavailable
+from truebeat.server.store import database as module
+from truebeat.server.store.database import Database
+from truebeat.server.store.embedded import EmbeddedPostgres
+
+
+@pytest.fixture
+def server(new_directory):
+    """A server of the test's own, to be killed."""
+    server = EmbeddedPostgres(new_directory(), settings={"fsync": "off"})
+    server.start()
+    yield server
+    server.stop()
 
 
 async def test_types(database):
@@ -14,6 +33,82 @@ async def test_types(database):
         )
     assert row["id"] == some
     assert type(row["id"]) is UUID
-    assert [type(x) for x in row["ids"]] == [UUID]
+    assert [type(one) for one in row["ids"]] == [UUID]
     assert row["back"] == [some]
     assert row["doc"] == {"a": [1]}
+
+
+async def test_a_transaction_that_raises_leaves_nothing(database):
+    class Stop(Exception):
+        pass
+
+    with pytest.raises(Stop):
+        async with database.transaction() as connection:
+            await connection.execute("CREATE TABLE half ()")
+            raise Stop
+    async with database.acquire() as connection:
+        assert await connection.fetchval("SELECT to_regclass('half')") is None
+
+
+async def test_nobody_listens():
+    with pytest.raises(Unavailable, match="the database does not answer") as lost:
+        await Database.connect("postgresql://postgres@127.0.0.1:1/truebeat")
+    assert lost.value.facts == {"retry_after": 1}
+
+
+async def test_a_closed_pool(database):
+    await database.close()
+    with pytest.raises(Unavailable):
+        await database.ping()
+
+
+async def test_a_killed_server_is_unavailable_and_then_back(server):
+    database = await Database.connect(server.ensure_running())
+    pid = server._pid()
+    with pytest.raises(Unavailable):
+        async with database.transaction() as connection:
+            await connection.execute("SELECT 1")
+            os.kill(pid, signal.SIGKILL)
+            await connection.execute("SELECT pg_sleep(4)")
+    with pytest.raises(Unavailable):
+        await database.ping()
+    await asyncio.to_thread(server.ensure_running)
+    await database.ping()
+    await database.close()
+
+
+async def test_a_shutdown_is_unavailable(server):
+    database = await Database.connect(server.ensure_running())
+    await asyncio.to_thread(server.stop)
+    with pytest.raises(Unavailable):
+        await database.ping()
+    await database.close()
+
+
+async def test_a_stuck_server_is_unavailable_in_time(server, monkeypatch):
+    monkeypatch.setattr(module, "TIMEOUT", 0.3)
+    database = await Database.connect(server.ensure_running())
+    async with database.acquire() as connection:
+        backend = connection.get_server_pid()
+    stopped = [backend, server._pid()]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(10):
+            with pytest.raises(Unavailable):
+                await database.ping()
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+    await database.ping()
+    await database.close()
+
+
+async def test_an_exhausted_pool_is_unavailable(database_url, monkeypatch):
+    monkeypatch.setattr(module, "TIMEOUT", 0.2)
+    database = await Database.connect(database_url, max_size=1)
+    async with database.acquire():
+        with pytest.raises(Unavailable):
+            await database.ping()
+    await database.ping()
+    await database.close()

@@ -26,9 +26,9 @@ time.sleep(600)
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(new_directory):
     """A data directory whose cluster was made once, stopped."""
-    directory = tmp_path_factory.mktemp("made")
+    directory = new_directory()
     server = EmbeddedPostgres(directory)
     server.start()
     server.stop()
@@ -36,9 +36,9 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture
-def data_dir(made, tmp_path):
+def data_dir(made, new_directory):
     """A copy of it, with its owner kept."""
-    copy = tmp_path / "data"
+    copy = new_directory() / "data"
     subprocess.run(["cp", "-a", made, copy], check=True)
     return copy
 
@@ -158,18 +158,19 @@ def test_a_stale_pid_file_that_names_another_program(server, data_dir, run_async
     assert run(run_async, server.start(), "SELECT 1") == 1
 
 
-def test_a_half_made_cluster_is_made_anew(tmp_path, run_async):
-    (tmp_path / "postgres-18.new").mkdir()
-    (tmp_path / "postgres-18.new" / "PG_VERSION").write_text("18\n")
-    server = EmbeddedPostgres(tmp_path)
+def test_a_half_made_cluster_is_made_anew(new_directory, run_async):
+    directory = new_directory()
+    (directory / "postgres-18.new").mkdir()
+    (directory / "postgres-18.new" / "PG_VERSION").write_text("18\n")
+    server = EmbeddedPostgres(directory)
     try:
         assert run(run_async, server.start(), "SHOW fsync") == "on"
     finally:
         server.stop()
 
 
-def test_a_long_path_gets_a_private_socket_elsewhere(made, tmp_path, run_async):
-    directory = tmp_path / ("d" * 120)
+def test_a_long_path_gets_a_private_socket_elsewhere(made, new_directory, run_async):
+    directory = new_directory() / ("d" * 120)
     subprocess.run(["cp", "-a", made, directory], check=True)
     server = EmbeddedPostgres(directory)
     try:
@@ -180,6 +181,15 @@ def test_a_long_path_gets_a_private_socket_elsewhere(made, tmp_path, run_async):
         assert stat.S_IMODE(place.stat().st_mode) == 0o700
     finally:
         server.stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as another user")
+def test_a_parent_directory_that_is_closed_while_it_runs(server, data_dir, run_async):
+    url = server.start()
+    data_dir.chmod(0o700)
+    kill_postmaster(data_dir)
+    assert server.ensure_running() == url
+    assert run(run_async, url, "SELECT 1") == 1
 
 
 def test_only_the_owner_may_open_the_socket(server, data_dir):

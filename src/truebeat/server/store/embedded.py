@@ -88,8 +88,7 @@ class EmbeddedPostgres:
             try:
                 if os.geteuid() == 0:
                     self._owner = _system_user()
-                    _let_through(self._dir)
-                    _let_through(self._binaries)
+                    self._let_owner_through()
                 if not self._cluster.exists():
                     self._create_cluster()
                 atexit.register(self.stop)
@@ -151,6 +150,16 @@ class EmbeddedPostgres:
         if done.returncode:
             raise Unavailable(f"{program} failed: {done.stdout.decode(errors='replace').strip()[-2000:]}")
 
+    def _let_owner_through(self) -> None:
+        """Lets the system user reach its files: the right to pass through their parents, not to list them."""
+        if self._owner is None:
+            return
+        for path in (self._dir, self._binaries):
+            for place in (path, *path.parents):
+                mode = place.stat().st_mode
+                if not mode & stat.S_IXOTH:
+                    place.chmod(mode | stat.S_IXOTH)
+
     def _as_owner(self) -> dict[str, Any]:
         environment = {key: os.environ[key] for key in ("PATH", "TMPDIR", "TZ") if key in os.environ}
         options: dict[str, Any] = {"cwd": "/", "env": {**environment, "LC_ALL": "C"}, "umask": 0o077}
@@ -170,6 +179,7 @@ class EmbeddedPostgres:
             self._wait(lambda: not self._alive(), START_LIMIT)  # it is going down
             self._adopted = None
         self._clear_leftovers()
+        self._let_owner_through()  # again: whoever closed a parent directory may be why it died
         self._spawn()
         if not self._becomes_ready():
             tail = self._log.read_text(errors="replace")[-2000:].strip()
@@ -347,11 +357,3 @@ def _system_user() -> pwd.struct_passwd:
     except KeyError:
         subprocess.run(["useradd", "--system", "--shell", "/bin/false", SYSTEM_USER], check=True, capture_output=True)
         return pwd.getpwnam(SYSTEM_USER)
-
-
-def _let_through(path: Path) -> None:
-    """Lets the system user reach `path`: the right to pass through its parents, not to list them."""
-    for place in (path, *path.parents):
-        mode = place.stat().st_mode
-        if not mode & stat.S_IXOTH:
-            place.chmod(mode | stat.S_IXOTH)

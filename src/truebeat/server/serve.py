@@ -192,6 +192,8 @@ async def _listen(app: App, host: str, port: int, ready: Callable[[str], None] |
     finally:
         for watcher in watchers:
             watcher.cancel()
+        for bound in sockets:
+            bound.close()
 
 
 def _bind(config: uvicorn.Config, host: str, port: int) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from truebeat.workspace.executors.base import Executor, Output, Result, Text, Turn, TurnError
@@ -35,7 +36,9 @@ class TurnExecutor(Executor):
         answer: list[str] = []
         size = 0
         try:
-            child.write(turn.text.encode())
+            # a command need not read its input; its exit status says whether the turn went well
+            with suppress(BrokenPipeError):
+                child.write(turn.text.encode())
             child.end_input()
             while (piece := await pieces.get()) is not None:
                 if text := decoder.decode(piece):

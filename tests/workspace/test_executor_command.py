@@ -56,7 +56,7 @@ async def outputs(executor: Executor, text: str) -> list[Output]:
 
 async def gone(pid: int) -> None:
     async with asyncio.timeout(5):
-        while (process := processes.read(pid)) is not None and process.state not in "ZX":
+        while (process := processes.read(pid)) is not None and process.state not in "ZX":  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
@@ -170,7 +170,7 @@ async def test_a_runtime_that_dies_in_a_turn_fails_it_and_is_a_wedge(runtime: Op
         await executor.probe()
     async with asyncio.timeout(5), asyncio.TaskGroup() as group:
         watching = group.create_task(watch(executor, flag).run())
-        while flag.reason is None:
+        while flag.reason is None:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         watching.cancel()
     assert flag.reason == f"runtime (pid {pid}) exited with status 3: out of memory"
@@ -183,7 +183,7 @@ async def test_a_stopped_runtime_is_found_before_its_interval_with_what_was_meas
     os.kill(pid, signal.SIGSTOP)
     async with asyncio.timeout(5), asyncio.TaskGroup() as group:
         watching = group.create_task(watch(executor, flag, probe_interval="60", probe_timeout="0.2").run())
-        while flag.reason is None:
+        while flag.reason is None:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         watching.cancel()
     assert flag.reason == f"runtime (pid {pid}) did not answer 2 probes of 0.2 s; process state T (stopped)"

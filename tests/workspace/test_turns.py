@@ -57,7 +57,7 @@ class Bench:
         return await self.turns.take(Turn("hi", task_id="T1"))
 
     async def fail(self, *script: Output | Exception) -> None:
-        with pytest.raises(Exception):
+        with pytest.raises(Exception):  # noqa: B017
             await self.take(*script)
 
     def outcomes(self) -> list[tuple[float, str]]:

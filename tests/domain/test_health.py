@@ -88,6 +88,18 @@ def test_unknown_is_never_healthy():
     assert run(wedged, Beat(None, None)) == wedged
 
 
+def test_a_generation_that_is_still_starting_is_not_online():
+    """A supervisor beats from its first moment; only its worker's word ends the waiting."""
+    starting = run(created(T0), Beat(None, None, generation=1))
+    assert starting.status is Status.PROVISIONING
+    assert run(starting, Beat("", 0.0, generation=1)).status is Status.ONLINE
+    assert run(starting, Beat("wedged", 0.0, "no answer", generation=1)).status is Status.DEGRADED
+    back = run(ONLINE, Beat("", 0.0, generation=1), LeaseExpired(45), Beat(None, None, generation=2))
+    assert back.status is Status.PROVISIONING
+    assert back.conditions[0].detail == "generation 2 is starting"
+    assert run(back, Beat("", 0.0, generation=2)).status is Status.ONLINE
+
+
 def test_silence_and_the_beat_that_ends_it_keep_the_wedge():
     silent = run(ONLINE, WEDGED, LeaseExpired(45))
     assert silent.status is Status.OFFLINE

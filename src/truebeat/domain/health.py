@@ -71,7 +71,7 @@ RULES: Final[dict[Symptom, Rule]] = {
         Status.FAILED,
         Witness.PLATFORM,
         "no first beat within the provisioning deadline",
-        "the first beat, or an operator restarts it",
+        "the first beat that says how the runtime is, or an operator restarts it",
     ),
     Symptom.SILENT: Rule(Status.OFFLINE, Witness.SILENCE, "no beat within the lease", "the next beat"),
     Symptom.WEDGED: Rule(
@@ -86,8 +86,8 @@ RULES: Final[dict[Symptom, Rule]] = {
     Symptom.AWAITING: Rule(
         Status.PROVISIONING,
         Witness.PLATFORM,
-        "the workspace is created, or a failed one is restarted by an operator",
-        "a beat (after a restart: one of a newer generation)",
+        "the workspace is created or restarted by an operator, or a new generation is starting",
+        "a beat that says how the runtime is (after a restart: one of a newer generation)",
     ),
 }
 
@@ -299,6 +299,9 @@ def judge(record: Record, observation: Observation, now: datetime) -> Verdict:
             if fulfils_restart:
                 awaiting_above = -1
             _judge_beat(conditions, observation, fulfils_restart=fulfils_restart)
+            starting = observation.runtime_state is None and generation > record.generation
+            if starting and derive_status(conditions.sorted()) is Status.ONLINE:
+                conditions.open(Symptom.AWAITING, f"generation {generation} is starting")
         case LeaseExpired():
             # One that never beat is awaited, not silent; the provisioning deadline judges it.
             if record.open(Symptom.AWAITING) is None:
@@ -344,7 +347,7 @@ def changes_nothing(record: Record, beat: Beat) -> bool:
 
 
 def _judge_beat(conditions: _Conditions, beat: Beat, *, fulfils_restart: bool) -> None:
-    if fulfils_restart:
+    if fulfils_restart and beat.runtime_state is not None:
         conditions.close(Symptom.AWAITING, Symptom.OVERDUE)
     conditions.close(Symptom.SILENT)
     if beat.runtime_state == WEDGED_STATE:

@@ -33,6 +33,7 @@ _OBSERVATIONS: tuple[tuple[str, Observation], ...] = (
     ("beat, error rate 0.3", Beat("", 0.3, generation=1)),
     ("beat, unknown state", Beat("pondering", 0.0, generation=1)),
     ("beat, state not known", Beat(None, None, generation=1)),
+    ("same of a new generation", Beat(None, None, generation=2)),
     ("lease expired", LeaseExpired(45)),
     ("provisioning deadline", ProvisioningExpired(120)),
     ("restart budget spent", BudgetSpent("why", 1)),

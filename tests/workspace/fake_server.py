@@ -8,7 +8,7 @@ import queue
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
@@ -33,7 +33,7 @@ class FakeServer:
     paths: list[str] = field(default_factory=list)
     hellos: list[dict[str, Any]] = field(default_factory=list)
 
-    def __enter__(self) -> FakeServer:
+    def __enter__(self) -> Self:
         self._server = serve(self._handle, "127.0.0.1", 0, process_request=self._check)
         self.port = self._server.socket.getsockname()[1]
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)

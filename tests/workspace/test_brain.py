@@ -318,8 +318,18 @@ def test_texts_are_cut_to_what_the_server_takes() -> None:
 
 @pytest.mark.parametrize(
     ("code", "refusal"),
-    [(401, "UNAUTHENTICATED"), (4401, "UNAUTHENTICATED"), (4410, "GONE"), (410, "GONE"), (4409, "REPLACED")]
-    + [(4404, "NOT_FOUND"), (1006, "NONE"), (None, "NONE"), (503, "NONE"), (4503, "NONE")],
+    [
+        (401, "UNAUTHENTICATED"),
+        (4401, "UNAUTHENTICATED"),
+        (410, "GONE"),
+        (4410, "GONE"),
+        (4409, "REPLACED"),
+        (4404, "NOT_FOUND"),
+        (1006, "NONE"),
+        (None, "NONE"),
+        (503, "NONE"),
+        (4503, "NONE"),
+    ],
 )
 def test_refusals(code: int | None, refusal: str) -> None:
     assert ev.refusal_of(code) is ev.Refusal[refusal]
@@ -355,10 +365,11 @@ def test_invariants(steps: list[tuple[ev.Event, float, float]]) -> None:
     ready_of, admitted_in = -1, -1
     obeyed: set[str] = set()
     brain.begin(now)
-    for event, after, chance in [*steps, (ev.TimerDue(), 60.0, 0.0)]:
+    for drawn, after, chance in [*steps, (ev.TimerDue(), 60.0, 0.0)]:
         now += after
-        if hasattr(event, "generation"):
-            event = event._replace(generation=event.generation + brain.generation)
+        event: Any = drawn
+        if hasattr(drawn, "generation"):
+            event = drawn._replace(generation=drawn.generation + brain.generation)
         alive_before = brain.stage in HAS_PROCESS
         if isinstance(event, ev.WorkerReady) and event.generation == brain.generation and alive_before:
             ready_of = event.generation
@@ -369,7 +380,6 @@ def test_invariants(steps: list[tuple[ev.Event, float, float]]) -> None:
         ordered = isinstance(event, ev.RestartOrdered) and event.restart_id not in obeyed
         commands = brain.handle(event, now, chance)
         if ordered:
-            assert isinstance(event, ev.RestartOrdered)
             obeyed.add(event.restart_id)
             spent = False
         elif isinstance(event, ev.RestartOrdered):

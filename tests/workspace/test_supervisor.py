@@ -16,7 +16,7 @@ import pytest
 from truebeat.workspace import config, processes
 
 sys.path.insert(0, str(Path(__file__).parent))
-from fake_server import FakeServer, until  # noqa: E402
+from fake_server import FakeServer, until
 
 WORKER = Path(__file__).with_name("scripted_worker.py")
 

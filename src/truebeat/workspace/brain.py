@@ -325,7 +325,7 @@ class Brain:
                 self._token_retried = True
                 delay = 0.0 if retry_at_once else self._backoff()
                 advice = "the token was refused; reading it again" if retry_at_once else "the token is still refused"
-                self._log("warning", advice, retry_in=f"{delay:.1f}")
+                self._log("warning", advice, detail=event.reason, retry_in=f"{delay:.1f}")
             case ev.Refusal.NOT_FOUND | ev.Refusal.FORBIDDEN | ev.Refusal.INVALID:
                 delay = max(self._backoff(), REDIAL_SLOW * (0.5 + 0.5 * self._chance))
                 self._log("error", ADVICE[event.refusal], detail=event.reason, retry_in=f"{delay:.1f}")

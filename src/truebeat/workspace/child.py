@@ -96,7 +96,8 @@ class Child:
                 return f"killed by {signal.Signals(-code).name}"
             except ValueError:
                 return f"killed by signal {-code}"
-        last = next((line for line in reversed(self.last_lines) if line.strip()), "")
+        lines = [*self.last_lines, self._text(self._stderr.rest)]
+        last = next((line for line in reversed(lines) if line.strip()), "")
         return f"exit code {code}" + (f" ({last.strip()})" if last else "")
 
     def close(self) -> None:

@@ -56,6 +56,11 @@ class Lines:
             rest = b""
         self._pending = rest
 
+    @property
+    def rest(self) -> bytes:
+        """A last line without its end."""
+        return self._pending
+
     def _oversize(self, line: bytes) -> Garbage:
         return Garbage(f"a line over {self._limit} bytes", line[:80].decode(errors="replace"))
 

@@ -8,6 +8,8 @@ Who ends what:
 - the supervisor lives: `TreeKill` (TERM, grace, KILL, until nothing of the tree is left);
 - the supervisor was killed: `watch_parent_pipe` in the worker sees the pipe's other end close and kills the tree;
 - both were killed, or the worker was stopped: `leftovers` at the next start of the same workspace.
+While the supervisor lives it adopts orphans, so none escapes. Only when it is killed, a process that double-forked, left
+the session *and* cleared its environment is nobody's any more.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 MARKER: Final = "TRUEBEAT_WORKSPACE_TREE"
 #: `<pid>.<start time>` of the supervisor, in its worker's environment
 SUPERVISOR: Final = "TRUEBEAT_SUPERVISOR"
+#: seconds after the first KILL
+GIVE_UP: Final = 10.0
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
@@ -145,7 +149,8 @@ class TreeKill:
     """Ending a tree without blocking: call `poll` now and then until it says True.
 
     TERM (and CONT, so that a stopped one hears it), `grace` seconds, then KILL again and again until nobody is left:
-    a member may fork while it is being killed.
+    a member may fork while it is being killed. What KILL does not end within GIVE_UP seconds (it waits in the kernel,
+    or belongs to another user) is given up and told in `left`.
     """
 
     def __init__(self, find: Find, grace: float, now: float) -> None:
@@ -153,13 +158,14 @@ class TreeKill:
         self._seen: dict[int, Process] = {}
         self._kill_at = now + grace
         self._terminated: set[Process] = set()
+        self.left: list[Process] = []
 
     def hurry(self, now: float) -> None:
         """No more grace."""
         self._kill_at = min(self._kill_at, now)
 
     def poll(self, now: float) -> bool:
-        """One step. True when nothing of the tree is left."""
+        """One step. True when nothing of the tree is left, or what is left can't be ended."""
         self._seen.update((process.pid, process) for process in self._find(tuple(self._seen)))
         living = [process for process in self._seen.values() if alive(process)]
         for process in living:
@@ -170,7 +176,8 @@ class TreeKill:
                 send(process, signal.SIGTERM)
                 send(process, signal.SIGCONT)
         self._seen = {process.pid: process for process in living}
-        return not living
+        self.left = living
+        return not living or now >= self._kill_at + GIVE_UP
 
 
 def kill_now(find: Find, rounds: int = 50) -> bool:

@@ -238,6 +238,8 @@ class Supervisor:
             self._ending.hurry(now)
 
     def _ended(self) -> None:
+        if self._ending is not None and self._ending.left:
+            self._log("error", "could not be killed", pids=[process.pid for process in self._ending.left])
         self._ending = None
         self._reap()
         child = self._child

@@ -57,7 +57,6 @@ def permit(principal: Principal, access: Permission) -> None:
 
 def endpoint(route: Route, services: Any, tokens: Tokens) -> Callable[[Request], Awaitable[Response]]:
     """The route as Starlette calls it."""
-
     handler = route.handler
     if handler is None:
         raise ValueError(f"{route.method} {route.path} is done by a bare endpoint")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 import msgspec
 import structlog
 from msgspec import Meta, Struct
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from truebeat.domain.access import Permission
-from truebeat.errors import Invalid, TruebeatError, Unauthenticated
+from truebeat.errors import Invalid, TruebeatError, Unauthenticated, Unavailable
 from truebeat.server.api.call import authorization, permit
 from truebeat.server.api.problems import problem
 from truebeat.server.background.tasks import spawn
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+#: seconds after which an open stream's token is looked at again: a revoked one ends its streams too
+RECHECK: Final = 15.0
 #: close code of a stream that ends because the server stops: dial again
 CLOSE_RESTART: Final = 1012
 
@@ -79,17 +81,29 @@ class EventStream:
 
     async def _send(self, socket: WebSocket) -> None:
         try:
-            stream = await self._subscribe(socket)
-            async for text in stream:
-                await socket.send_text(text.decode())
+            async with asyncio.TaskGroup() as group:
+                stream = await self._subscribe(socket)
+                recheck = group.create_task(self._recheck(socket))
+                async for text in stream:
+                    await socket.send_text(text.decode())
+                recheck.cancel()
             await _close(socket, CLOSE_RESTART, "the server stops; dial again")
-        except TruebeatError as error:
+        except* TruebeatError as errors:
+            error = _first(errors)
             told = problem(error)
             frame = ErrorFrame(code=told.code, status=told.status, detail=told.detail, facts=told.facts)
             await _close(socket, 4000 + told.status, told.detail, msgspec.json.encode(frame).decode())
-        except (WebSocketDisconnect, RuntimeError):
-            if socket.client_state is WebSocketState.CONNECTED:
-                log.debug("an event stream's client went away")
+        except* (WebSocketDisconnect, RuntimeError):
+            log.debug("an event stream's client went away")
+
+    async def _recheck(self, socket: WebSocket) -> None:
+        """Raises when the token is no longer good. An outage of the database is no reason to end a stream."""
+        while True:
+            await asyncio.sleep(RECHECK)
+            try:
+                await self._tokens.authenticate(authorization(socket.scope["headers"]))
+            except Unavailable:
+                continue
 
     async def _subscribe(self, socket: WebSocket) -> Any:
         if "token" in socket.query_params:
@@ -101,6 +115,13 @@ class EventStream:
         except msgspec.ValidationError as error:
             raise Invalid(f"query: {error}") from None
         return await self._events.subscribe(query.since, principal)
+
+
+def _first(errors: BaseExceptionGroup[TruebeatError]) -> TruebeatError:
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return cast("TruebeatError", error)
 
 
 async def _until_gone(socket: WebSocket) -> None:

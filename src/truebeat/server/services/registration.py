@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from truebeat.domain.access import Permission, Principal, Role
 from truebeat.domain.health import Status
-from truebeat.errors import Forbidden, Gone, NotFound, Unauthenticated
+from truebeat.errors import Conflict, Forbidden, Gone, NotFound, Unauthenticated
 from truebeat.protocol.resources import Registration, RegistrationReply
 from truebeat.server.services.tokens import new_token
 from truebeat.server.services.workspaces import FIRST_TOKEN
@@ -33,7 +33,11 @@ class Registrar:
         if principal is None:
             return await self._first(registration)
         if principal.may(Permission.ENROL):
-            return await self._enrol(registration)
+            try:
+                return await self._enrol(registration)
+            except Conflict:
+                # Somebody created it in between: now it exists.
+                return await self._enrol(registration)
         if not principal.is_workspace(str(registration.id)):
             raise Forbidden("this token may not register that workspace; use its own, or an operator's")
         async with self._database.transaction() as connection:

@@ -60,6 +60,8 @@ class Workspaces:
         self._events = events
         self._health = health
         self._clock = clock
+        #: ids whose restart order is on its way to the database: a second one meanwhile is a conflict too
+        self._ordering: set[str] = set()
 
     async def create(self, new: NewWorkspace) -> CreatedWorkspace:
         """With its first token: so nobody can claim it without one. Errors: Conflict, Invalid."""
@@ -138,9 +140,13 @@ class Workspaces:
     async def restart(self, workspace_id: UUID, by: str) -> RestartReply:
         """Order a new generation. Errors: NotFound, Gone, Conflict (no link, or one is pending)."""
         lease = await self._known(workspace_id)
-        if not lease.linked:
-            raise Conflict("the workspace holds no link, so it can't be restarted from here; start it where it runs")
-        restart_id = await self._health.order_restart(lease.id, by)
+        if lease.id in self._ordering:
+            raise Conflict("a restart is being ordered at this moment; wait for the new generation")
+        self._ordering.add(lease.id)
+        try:
+            restart_id = await self._health.order_restart(lease.id, by)
+        finally:
+            self._ordering.discard(lease.id)
         return RestartReply(restart_id=restart_id, status=lease.status)
 
     async def _known(self, workspace_id: UUID) -> Lease:

@@ -1,0 +1,145 @@
+"""Hostile input: each a clear problem document, nothing changed, nothing leaked."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from truebeat.protocol.resources import BODY_LIMIT
+
+BODIES = {
+    "empty": b"",
+    "not json": b"{",
+    "an array": b"[]",
+    "null": b"null",
+    "trailing": b'{"name":"x"} {}',
+    "NaN": b'{"name": NaN}',
+    "1e400": b'{"name": 1e400}',
+    "wrong type": b'{"name": 7}',
+    "too short": b'{"name": ""}',
+    "too long": b'{"name": "' + b"x" * 201 + b'"}',
+    "NUL in a name": b'{"name": "a\\u0000b"}',
+    "NUL in a role": b'{"name": "a", "role": "b\\u0000"}',
+    "newline in a name": b'{"name": "a\\nERROR forged"}',
+    "lone surrogate": b'{"name": "\\ud800"}',
+    "raw lone surrogate": b'{"name": "\xed\xa0\x80"}',
+    "latin-1": b'{"name": "\xe9"}',
+    "bad parent": b'{"name": "a", "parent_id": "not-a-uuid"}',
+    "numeric id": b'{"name": "a", "id": 1}',
+    "deep": b'{"name": ' + b"[" * 50_000 + b"]" * 50_000 + b"}",
+}
+
+
+def is_problem(answer, status: int, code: str) -> bool:
+    told = answer.json()
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (told["status"], told["code"]) == (answer.status_code, code)
+    assert "Traceback" not in answer.text
+    return answer.status_code == status
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
+@pytest.mark.parametrize("path", ["/workspaces", "/tokens"])
+async def test_a_bad_body_is_refused_and_changes_nothing(api, path, body):
+    if path == "/tokens" and b"role" in body:
+        pytest.skip("tested for workspaces")
+    assert is_problem(await api("POST", path, content=body), 422, "invalid")
+    assert (await api("GET", "/workspaces")).json() == {"workspaces": [], "seq": 0, "next": None}
+    assert len((await api("GET", "/tokens")).json()) == 1
+
+
+CARDS = {
+    "NUL deep inside": b'{"a": [{"b": "x\\u0000"}]}',
+    "NUL in a key": b'{"a\\u0000": 1}',
+    "lone surrogate": b'{"a": "\\udfff"}',
+    "deep": b'{"a": ' + b"[" * 20_000 + b"]" * 20_000 + b"}",
+    "a list": b"[]",
+    "1e400": b'{"a": 1e400}',
+    "NaN": b'{"a": NaN}',
+}
+
+
+@pytest.mark.parametrize("card", CARDS.values(), ids=CARDS.keys())
+async def test_a_bad_agent_card_is_refused(api, card):
+    workspace_id, token = await api.workspace()
+    body = b'{"id": "' + workspace_id.encode() + b'", "agent_card": ' + card + b"}"
+    assert is_problem(await api("POST", "/registry/register", token, content=body), 422, "invalid")
+    assert (await api("GET", f"/workspaces/{workspace_id}")).json()["registered"] is False
+
+
+async def test_a_backslash_before_u0000_is_plain_text(api):
+    workspace_id, token = await api.workspace()
+    card = {"text": "a literal \\u0000, spelt out", "number": 10**30, "smile": "😀"}
+    body = {"id": workspace_id, "agent_card": card}
+    assert (await api("POST", "/registry/register", token, json=body)).status_code == 200
+
+
+@pytest.mark.parametrize("announced", [True, False])
+@pytest.mark.parametrize("path", ["/workspaces", "/registry/register", "/registry/heartbeat"])
+async def test_a_megabyte_is_refused(api, path, announced):
+    _, token = await api.workspace()
+
+    async def chunks():
+        for _ in range(16):
+            yield b" " * 65536
+
+    content = b" " * 2**20 if announced else chunks()
+    bearer = token if "registry" in path else "admin-token-for-tests"
+    assert is_problem(await api("POST", path, bearer, content=content), 413, "too_large")
+
+
+async def test_the_limit_itself_is_accepted(api):
+    body = json.dumps({"name": "big"}).encode()
+    body += b" " * (BODY_LIMIT - len(body))
+    assert (await api("POST", "/workspaces", content=body)).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "", "Bearer", "Bearer ", "Bearer  admin-token-for-tests", "Bearer admin-token-for-tests ",
+        "Basic admin-token-for-tests", "admin-token-for-tests", "Bearer admin-token-for-tests, Bearer x",
+        "Bearer tb_\xe9", "Bearer " + "x" * 5000,
+    ],
+)  # fmt: skip
+async def test_only_one_spelling_of_a_token_is_one(api, header):
+    answer = await api("GET", "/workspaces", None, headers=[("Authorization", header.encode("latin-1"))])
+    assert is_problem(answer, 401, "unauthenticated")
+
+
+async def test_header_tricks_change_nothing(api):
+    workspace_id, token = await api.workspace()
+    two = [("Authorization", "Bearer admin-token-for-tests")]
+    assert is_problem(await api("GET", "/workspaces", token, headers=two), 401, "unauthenticated")
+    tricks = [
+        ("X-HTTP-Method-Override", "DELETE"), ("X-Original-URL", "/tokens"), ("X-Workspace-ID", "system:admin"),
+        ("X-Forwarded-For", "127.0.0.1"), ("Cookie", "token=admin-token-for-tests"),
+    ]  # fmt: skip
+    shown = await api("GET", f"/workspaces/{workspace_id}", token, headers=tricks)
+    assert shown.json()["status"] == "provisioning"
+    assert (await api("GET", "/tokens", token, headers=tricks)).status_code == 403
+    assert (await api("GET", "/tokens?token=admin-token-for-tests", None)).status_code == 401
+
+
+async def test_unknown_paths_and_methods_are_problems(api):
+    assert is_problem(await api("GET", "/nothing"), 404, "not_found")
+    wrong = await api("PUT", "/workspaces")
+    assert is_problem(wrong, 405, "method_not_allowed")
+    assert set(wrong.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
+    assert is_problem(await api("GET", "/registry/heartbeat"), 405, "method_not_allowed")
+
+
+async def test_a_fault_of_ours_tells_nothing(api, monkeypatch):
+    async def broken(*_):
+        raise RuntimeError("postgresql://secret@internal")
+
+    monkeypatch.setattr(api.app.workspaces, "page", broken)
+    answer = await api("GET", "/workspaces")
+    assert is_problem(answer, 500, "internal")
+    assert "secret" not in answer.text
+
+
+async def test_unknown_fields_are_ignored(api):
+    answer = await api("POST", "/workspaces", json={"name": "x", "status": "online", "future": {"a": 1}})
+    assert answer.json()["workspace"]["status"] == "provisioning"

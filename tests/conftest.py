@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -31,11 +33,20 @@ def run_async() -> Iterator[Callable[[Coroutine[Any, Any, Any]], Any]]:
         yield lambda coroutine: pool.submit(asyncio.run, coroutine).result()
 
 
+def _fast_place() -> str | None:
+    """Memory, if there is enough of it: copying a database takes 10 ms there and was seen to take 200 ms on a disk."""
+    memory = Path("/dev/shm")
+    if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 * 2**30:
+        return str(memory)
+    return None
+
+
 @pytest.fixture(scope="session")
 def new_directory() -> Iterator[Callable[[], Path]]:
     """Makes directories for servers. Not below pytest's: as root, the next pytest to start closes those to others."""
+    place = _fast_place()
     with ExitStack() as made:
-        yield lambda: Path(made.enter_context(tempfile.TemporaryDirectory(prefix="truebeat-test-")))
+        yield lambda: Path(made.enter_context(tempfile.TemporaryDirectory(prefix="truebeat-test-", dir=place)))
 
 
 @pytest.fixture(scope="session")

@@ -72,6 +72,7 @@ async def test_a_killed_server_is_unavailable_and_then_back(server):
             await connection.execute("SELECT pg_sleep(4)")
     with pytest.raises(Unavailable):
         await database.ping()
+    await asyncio.to_thread(server._wait, lambda: not server._alive(), 10)
     await asyncio.to_thread(server.ensure_running)
     await database.ping()
     await database.close()

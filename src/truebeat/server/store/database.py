@@ -90,7 +90,8 @@ class Database:
         with lost_is_unavailable():
             pool = await asyncpg.create_pool(
                 url,
-                min_size=min_size,
+                init_size=min_size,
+                min_size=0,  # a floor would log a traceback for each try to restore it while the database is down
                 max_size=max_size,
                 timeout=TIMEOUT,
                 command_timeout=TIMEOUT,

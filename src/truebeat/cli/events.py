@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from truebeat.cli import looks
 from truebeat.cli.connection import connect
-from truebeat.cli.output import console, marked, print_json
+from truebeat.cli.output import console, marked, plain, print_json
 from truebeat.domain.health import Status
 
 if TYPE_CHECKING:
@@ -71,7 +71,8 @@ def events(
 def tell_event(out: Console, event: Event) -> None:
     """One event on one line."""
     payload = event.payload
-    name = marked(str(payload.get("name") or event.workspace_id or ""))
+    who = str(payload.get("name") or event.workspace_id or "")
+    name = marked(who, 60) + " " * (12 - len(plain(who, 60)))
     try:
         status = looks.status_markup(Status(str(payload.get("status"))))
     except ValueError:

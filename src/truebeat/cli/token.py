@@ -9,12 +9,16 @@ from cyclopts import Parameter
 
 from truebeat import errors
 from truebeat.cli.connection import connect
+from truebeat.cli.looks import age, span
 from truebeat.cli.output import console, marked, print_json
+from truebeat.clock import SystemClock
 from truebeat.domain.access import Role  # noqa: TC001 - read at run time by the command line
 from truebeat.protocol.resources import NewToken
 
 if TYPE_CHECKING:
-    from truebeat.protocol.resources import IssuedToken
+    from datetime import datetime
+
+    from truebeat.protocol.resources import IssuedToken, TokenView
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -66,18 +70,25 @@ def list_token(*, json: Annotated[bool, Parameter(negative="")] = False) -> None
         return
     from rich.table import Table
 
+    now = SystemClock().now()
     rows = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     rows.add_column("NAME", overflow="fold")
     for title in ("ROLE", "STATE", "USED"):
         rows.add_column(title)
     rows.add_column("ID", no_wrap=True, min_width=36)
     for view in views:
-        state = (
-            "revoked" if view.revoked_at else f"until {view.expires_at:%Y-%m-%d %H:%M}" if view.expires_at else "valid"
-        )
-        used = f"{view.last_used_at:%Y-%m-%d %H:%M}" if view.last_used_at else "never"
-        rows.add_row(marked(view.name), view.role, state, used, str(view.id))
+        used = "never" if view.last_used_at is None else f"{age(view.last_used_at, now)} ago"
+        rows.add_row(marked(view.name), view.role, _state(view, now), used, str(view.id))
     console().print(rows)
+
+
+def _state(view: TokenView, now: datetime) -> str:
+    if view.revoked_at is not None:
+        return "revoked"
+    if view.expires_at is None:
+        return "valid"
+    left = (view.expires_at - now).total_seconds()
+    return f"{span(left)} left" if left > 0 else "expired"
 
 
 def revoke_token(token: str, /, *, json: Annotated[bool, Parameter(negative="")] = False) -> None:

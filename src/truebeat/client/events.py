@@ -69,6 +69,8 @@ class EventStream:
         self._client = client
         self._clock = SystemClock()
         self._socket: ClientConnection | None = None
+        #: closes the present socket
+        self._held = contextlib.ExitStack()
         self._closed = False
         self._refused_once = False
         #: the last event given out
@@ -132,10 +134,9 @@ class EventStream:
             return None
 
     def _drop(self) -> None:
-        socket, self._socket = self._socket, None
-        if socket is not None:
-            with contextlib.suppress(OSError):
-                socket.close()
+        self._socket = None
+        with contextlib.suppress(OSError):
+            self._held.close()
 
     def _judge(self, code: int | None) -> None:
         """Raise what a refusal means; a first 401 reads the token again instead."""
@@ -157,16 +158,17 @@ class EventStream:
         address = urlunsplit((scheme, parts.netloc, parts.path + paths.EVENTS, f"since={self.seq}", ""))
         token = self._client.credentials.current()
         try:
-            socket = connect(
-                address,
-                additional_headers={} if token is None else {"Authorization": f"Bearer {token}"},
-                open_timeout=OPEN_TIMEOUT,
-                close_timeout=1,
-                proxy=None if is_loopback(self._client.url) else True,
+            return self._held.enter_context(
+                connect(
+                    address,
+                    additional_headers={} if token is None else {"Authorization": f"Bearer {token}"},
+                    open_timeout=OPEN_TIMEOUT,
+                    close_timeout=1,
+                    proxy=None if is_loopback(self._client.url) else True,
+                )
             )
         except InvalidStatus as refused:
             self._judge(refused.response.status_code)
             raise errors.Unavailable("the event stream was refused; trying again") from None
         except (OSError, TimeoutError, InvalidHandshake) as error:
             raise errors.Unavailable(f"no event stream at {self._client.url} ({error})") from None
-        return socket

@@ -1,0 +1,73 @@
+"""A local stand-in for the Messages API, enough for the genuine Claude CLI: streams one text for every request.
+
+`python fake_messages.py`: prints its port, then serves until its stdin ends. A prompt with RATELIMIT in it gets 429.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+ANSWER = ("pong ", "from ", "the fake")
+
+
+def events(model: str) -> list[dict[str, Any]]:
+    usage = {"input_tokens": 5, "output_tokens": 1, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
+    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": model, "content": []}
+    return [
+        {"type": "message_start", "message": message | {"stop_reason": None, "stop_sequence": None, "usage": usage}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        *({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": t}} for t in ANSWER),
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None}, "usage": usage},
+        {"type": "message_stop"},
+    ]
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        if not self.path.startswith("/v1/messages") or "count_tokens" in self.path:
+            self._reply(404, "application/json", b'{"type":"error","error":{"type":"not_found_error","message":"no"}}')
+            return
+        request = json.loads(body)
+        # the CLI joins a refused turn's message and the next one: only what was said last counts
+        if "RATELIMIT" in json.dumps(request["messages"][-1]["content"][-1]):
+            error = {"type": "rate_limit_error", "message": "Number of requests is over your rate limit"}
+            self._reply(429, "application/json", json.dumps({"type": "error", "error": error}).encode())
+            return
+        listed = events(request.get("model", "fake"))
+        text = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in listed)
+        self._reply(200, "text/event-stream", text.encode())
+
+    def do_GET(self) -> None:
+        self._reply(404, "application/json", b"{}")
+
+    do_HEAD = do_GET
+
+    def _reply(self, status: int, kind: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, *args: Any) -> None:
+        return
+
+
+def main() -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(server.server_address[1], flush=True)
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

@@ -141,7 +141,12 @@ def test_built_in_names_cannot_be_taken(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_what_is_not_an_executor_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry(monkeypatch, "operator:eq")
+    with pytest.raises(ConfigurationError, match="gave bool, not an Executor"):
+        executors.create("theirs", "", {})
+
+
+def test_one_that_cannot_be_made_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch) -> None:
     entry(monkeypatch, "builtins:dict")
-    monkeypatch.setattr("builtins.dict", dict)
-    with pytest.raises((ConfigurationError, TypeError)):
+    with pytest.raises(ConfigurationError, match="can't be made: TypeError"):
         executors.create("theirs", "", {})

@@ -14,9 +14,12 @@ import pytest
 
 from truebeat.protocol import pipe
 from truebeat.workspace import processes
+from truebeat.workspace import worker as worker_module
 from truebeat.workspace.config import RunConfig, encode
 from truebeat.workspace.pipe import encode as encode_frame
 from truebeat.workspace.pipe import from_worker
+from truebeat.workspace.wedge import WedgeFlag
+from truebeat.workspace.worker_pipe import FrameWriter
 
 STANDS = Path(__file__).parents[1] / "stands"
 
@@ -161,6 +164,18 @@ async def test_a_runtime_that_dies_is_admitted_at_once(start: Callable[..., obje
     assert time.monotonic() - killed < 3
 
 
+async def test_a_runtime_does_not_outlive_a_killed_worker(start: Callable[..., object]) -> None:
+    worker: Process = await start("command", runtime("ok"), mode="ndjson")
+    await worker.frame(pipe.Ready)
+    agent = child_of(worker.process.pid)
+    os.kill(agent, signal.SIGSTOP)  # so that the end of its stdin alone would not end it
+    worker.process.kill()
+    await worker.process.wait()
+    async with asyncio.timeout(5):
+        while (left := processes.read(agent)) is not None and left.state not in "ZX":  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
 @pytest.mark.parametrize(
     ("agent", "target", "options", "match"),
     [
@@ -230,6 +245,32 @@ async def test_a_claude_cli_that_never_answers_is_admitted(start: Callable[..., 
     assert not [frame for frame in worker.frames if isinstance(frame, pipe.Ready)]
     worker.stop()
     assert (await worker.end())[0] == 0
+
+
+@pytest.mark.parametrize(("crashes", "status"), [(2, 0), (99, 1)])
+async def test_a_crashed_loop_is_restarted_and_not_for_ever(
+    crashes: int, status: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(worker_module, "_CRASH_LIMIT", 4)
+    runs = 0
+
+    async def loop() -> None:
+        nonlocal runs
+        runs += 1
+        if runs <= crashes:
+            raise RuntimeError("broken")
+
+    sends, reads = os.pipe()[::-1]
+    try:
+        config = RunConfig(name="w", workspace_id="w", url="http://127.0.0.1:1")
+        worker = worker_module.Worker(config, FrameWriter(sends), reads, WedgeFlag())
+        await worker._keep("sample", loop)
+    finally:
+        os.close(sends)
+        os.close(reads)
+    assert runs == (3 if status == 0 else 4)
+    assert worker._status == status
+    assert ("keeps crashing: broken" in capfd.readouterr().err) == (status == 1)
 
 
 async def test_started_by_hand_it_says_so() -> None:

@@ -47,7 +47,12 @@ def create(name: str, target: str | Sequence[str], options: Mapping[str, str]) -
     except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {error}"
         raise ConfigurationError(f"executor {name!r} can't be imported from {place} ({reason})") from error
-    executor = factory(target, Options(options))
+    try:
+        executor = factory(target, Options(options))
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        raise ConfigurationError(f"executor {name!r} can't be made: {type(error).__name__}: {error}") from error
     if not isinstance(executor, Executor):
         raise ConfigurationError(f"executor {name!r}: {place} gave {type(executor).__name__}, not an Executor")
     return executor

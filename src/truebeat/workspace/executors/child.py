@@ -119,6 +119,8 @@ class Child(asyncio.SubprocessProtocol):
         self.end_input()
         if not self.exited.done():
             self._signal_group(signal.SIGTERM)
+            # a stopped process hears nothing until it is continued
+            self._signal_group(signal.SIGCONT)
             await asyncio.wait({self.exited}, timeout=grace)
         self._signal_group(signal.SIGKILL)
         await asyncio.wait({self.exited}, timeout=5)

@@ -38,7 +38,7 @@ class TurnExecutor(Executor):
         try:
             # a command need not read its input; its exit status says whether the turn went well
             with suppress(BrokenPipeError):
-                child.write(turn.text.encode())
+                child.write(turn.text.encode(errors="replace"))
             child.end_input()
             while (piece := await pieces.get()) is not None:
                 if text := decoder.decode(piece):

@@ -90,6 +90,8 @@ class EventStream:
         """Connect now; Unavailable if the server does not answer."""
         if self._socket is None:
             self._socket = self._connect()
+        if self._closed:
+            self._drop()  # closed by another thread while we were connecting
 
     def next(self, timeout: float) -> Event | None:
         """The next event, or None if none came within `timeout` seconds or the stream was closed."""
@@ -105,7 +107,8 @@ class EventStream:
             try:
                 self.open()
                 socket = self._socket
-                assert socket is not None  # noqa: S101 - open() returned
+                if socket is None:
+                    continue  # closed meanwhile
                 event = self._read(socket.recv(timeout=left))
             except TimeoutError:
                 return None

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+import structlog
 
 from truebeat.protocol.resources import BODY_LIMIT
+from truebeat.server import logs
 
 BODIES = {
     "empty": b"",
@@ -55,9 +57,57 @@ CARDS = {
     "lone surrogate": b'{"a": "\\udfff"}',
     "deep": b'{"a": ' + b"[" * 20_000 + b"]" * 20_000 + b"}",
     "a list": b"[]",
+    "endless number": b'{"a": ' + b"1" * 10_000 + b"}",
     "1e400": b'{"a": 1e400}',
     "NaN": b'{"a": NaN}',
 }
+
+BEATS = {
+    "empty": b"",
+    "not json": b"{",
+    "deep": b'{"future": ' + b"[" * 50_000 + b"]" * 50_000 + b"}",
+    "NaN": b'{"workspace_id": "ID", "error_rate": NaN}',
+    "1e400": b'{"workspace_id": "ID", "error_rate": 1e400}',
+    "above 1": b'{"workspace_id": "ID", "error_rate": 1.01}',
+    "below 0": b'{"workspace_id": "ID", "error_rate": -0.1}',
+    "text rate": b'{"workspace_id": "ID", "error_rate": "0.9"}',
+    "negative count": b'{"workspace_id": "ID", "active_tasks": -1}',
+    "huge count": b'{"workspace_id": "ID", "active_tasks": 99999999999}',
+    "infinite uptime": b'{"workspace_id": "ID", "uptime_seconds": 1e308}',
+    "state is a number": b'{"workspace_id": "ID", "runtime_state": 1}',
+    "no id": b'{"runtime_state": "wedged"}',
+    "lone surrogate": b'{"workspace_id": "ID", "runtime_state": "wedged", "sample_error": "\\ud800"}',
+}
+
+
+@pytest.mark.parametrize("body", BEATS.values(), ids=BEATS.keys())
+async def test_a_bad_beat_is_refused_and_changes_nothing(api, body):
+    workspace_id, token = await api.workspace()
+    before = (await api("GET", f"/workspaces/{workspace_id}")).json()
+    content = body.replace(b"ID", workspace_id.encode())
+    assert is_problem(await api("POST", "/registry/heartbeat", token, content=content), 422, "invalid")
+    assert (await api("GET", f"/workspaces/{workspace_id}")).json() == before
+
+
+async def test_whose_beat_it_is(api, unknown):
+    workspace_id, token = await api.workspace()
+    _, foreign = await api.workspace("b")
+    assert is_problem(await api.beat(workspace_id, foreign, runtime_state="wedged"), 403, "forbidden")
+    assert is_problem(await api.beat(workspace_id, "admin-token-for-tests"), 403, "forbidden")
+    assert is_problem(await api.beat(workspace_id, "tb_wrong"), 401, "unauthenticated")
+    assert is_problem(await api("POST", "/registry/heartbeat", None, json={}), 401, "unauthenticated")
+    for bad in (unknown, "not-a-uuid", "", "\x00"):
+        assert is_problem(await api.beat(bad, token), 404, "not_found")
+    assert (await api("GET", f"/workspaces/{workspace_id}")).json()["status"] == "provisioning"
+
+
+async def test_nul_and_length_of_a_reason_are_cut_not_refused(api):
+    workspace_id, token = await api.workspace()
+    beat = await api.beat(workspace_id, token, runtime_state="wedged", sample_error="a\x00b" + "x" * 100_000)
+    assert beat.json()["status"] == "degraded"
+    shown = (await api("GET", f"/workspaces/{workspace_id}")).json()
+    assert shown["conditions"][0]["detail"].startswith("a\ufffdb")
+    assert len(shown["sample_error"]) == 2000
 
 
 @pytest.mark.parametrize("card", CARDS.values(), ids=CARDS.keys())
@@ -138,6 +188,21 @@ async def test_a_fault_of_ours_tells_nothing(api, monkeypatch):
     answer = await api("GET", "/workspaces")
     assert is_problem(answer, 500, "internal")
     assert "secret" not in answer.text
+
+
+async def test_a_logged_fault_shows_no_token(api, monkeypatch, capsys):
+    before = structlog.get_config()
+    logs.configure()
+    try:
+        _, token = await api.workspace()
+        monkeypatch.setattr(api.app.heartbeats, "lease", lambda _id: 1 / 0)
+        assert is_problem(await api.beat("x", token), 500, "internal")
+    finally:
+        structlog.configure(**before)
+    told = capsys.readouterr()
+    assert "ZeroDivisionError" in told.err
+    assert token not in told.err + told.out
+    assert token[3:20] not in told.err + told.out
 
 
 async def test_unknown_fields_are_ignored(api):

@@ -10,14 +10,14 @@ import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
-from truebeat.errors import Conflict, TruebeatError
+from truebeat.errors import Conflict, Invalid, TruebeatError
 from truebeat.protocol import paths
 from truebeat.server.api import routes
 from truebeat.server.api.events import EventStream
 from truebeat.server.api.heartbeat import HeartbeatEndpoint
 from truebeat.server.api.link import LinkEndpoint
 from truebeat.server.api.probes import Probes
-from truebeat.server.api.problems import from_starlette
+from truebeat.server.api.problems import from_starlette, problem_response, unexpected_response
 from truebeat.server.background.event_pruner import EventPruner
 from truebeat.server.background.lease_flusher import LeaseFlusher
 from truebeat.server.background.silence_watch import SilenceWatch
@@ -49,6 +49,8 @@ log = structlog.get_logger(__name__)
 
 #: seconds between writes of when tokens were last used
 TOKEN_FLUSH: Final = 10.0
+#: seconds for saying goodbye on the links: a peer that reads nothing must not hold up the end
+CLOSE_WITHIN: Final = 0.3
 #: a silence watch that has not looked for so many seconds is not alive
 WATCH_LATE: Final = 5.0
 
@@ -134,7 +136,12 @@ class App:
         async def asgi(scope: Scope, receive: Receive, send: Send) -> None:
             # The hot path: most requests by far, so it is found before any routing.
             if scope["type"] == "http" and scope["path"] == paths.HEARTBEAT and scope["method"] == "POST":
-                await heartbeat(scope, receive, send)
+                try:
+                    await heartbeat(scope, receive, send)
+                except RecursionError:
+                    await problem_response(Invalid("body: nested too deeply"))(scope, receive, send)
+                except Exception as error:
+                    await unexpected_response(error, "POST " + paths.HEARTBEAT)(scope, receive, send)
             else:
                 await router(scope, receive, send)
 
@@ -162,7 +169,11 @@ class App:
     async def close_streams(self) -> None:
         """End every event stream and link: their clients dial again."""
         self.events.close()
-        await self.link.stop()
+        try:
+            async with asyncio.timeout(CLOSE_WITHIN):
+                await self.link.stop()
+        except TimeoutError:
+            log.warning("some links did not take their close frame; they are cut")
 
     async def stop(self) -> None:
         """Write what is only in memory, and let the next server in."""

@@ -16,6 +16,7 @@ import uvicorn
 from truebeat.clock import SystemClock
 from truebeat.errors import Conflict, Invalid
 from truebeat.protocol.link import FRAME_LIMIT
+from truebeat.server import logs
 from truebeat.server.background.tasks import Duties, spawn
 from truebeat.server.main import App, build
 from truebeat.server.store import migrate
@@ -98,6 +99,7 @@ async def serve(
     With `embedded` the database is started, kept running, migrated and stopped too.
     Errors: Invalid (no database), Conflict (another server, port taken, schema not current), Unavailable.
     """
+    logs.configure()
     stop = _Stop()
     with stop.on_signals():
         try:

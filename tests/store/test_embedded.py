@@ -58,6 +58,13 @@ def postmaster_pid(data_dir):
     return pid if pid and psutil.pid_exists(pid) else None
 
 
+def state(data_dir):
+    """What the server says of itself: starting, ready, stopping; "" when it is gone."""
+    with contextlib.suppress(FileNotFoundError):
+        return (data_dir / "postgres-18" / "postmaster.pid").read_text().splitlines()[7].strip()
+    return ""
+
+
 def kill_postmaster(data_dir):
     """Kills it and waits until it is dead (a zombie is)."""
     process = psutil.Process(postmaster_pid(data_dir))
@@ -148,6 +155,9 @@ def test_a_predecessor_that_is_shutting_down_is_waited_for(keeper, server, data_
     keeper.kill()
     keeper.wait()
     os.kill(pid, signal.SIGINT)
+    deadline = time.monotonic() + 10
+    while state(data_dir) == "ready":
+        assert time.monotonic() < deadline
     assert run(run_async, server.start(), "SELECT 1") == 1
     assert postmaster_pid(data_dir) != pid
 

@@ -73,8 +73,12 @@ async def test_events_become_visible_in_the_order_of_seq(database):
 
     async def read():
         async with database.acquire() as conn:
-            while not done.is_set() or len(seen) < len(written):
-                seen.extend(event.seq for event in await events.since(conn, seen[-1] if seen else 0, 5))
+            while True:
+                last = done.is_set()
+                fresh = await events.since(conn, seen[-1] if seen else 0, 5)
+                if last and not fresh:
+                    return
+                seen.extend(event.seq for event in fresh)
 
     done = asyncio.Event()
     async with asyncio.TaskGroup() as group:

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from truebeat.errors import Unavailable
+from truebeat.errors import Invalid, Unavailable
 from truebeat.server.store import database as module
 from truebeat.server.store.database import Database
 from truebeat.server.store.embedded import EmbeddedPostgres
@@ -54,6 +54,22 @@ async def test_nobody_listens():
     with pytest.raises(Unavailable, match="the database does not answer") as lost:
         await Database.connect("postgresql://postgres@127.0.0.1:1/truebeat")
     assert lost.value.facts == {"retry_after": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (("/postgres?", "/nowhere?"), 'database "nowhere" does not exist'),
+        (("postgres@", "nobody@"), 'role "nobody" does not exist'),
+        (("postgresql://", "mysql://"), "mysql"),
+    ],
+)
+async def test_a_url_that_can_not_work(postgres_url_base, change, why):
+    url = postgres_url_base("postgres").replace(*change)
+    with pytest.raises(Invalid, match=f"the database URL: .*{why}"):
+        await Database.connect(url)
+    with pytest.raises(Invalid, match=f"the database URL: .*{why}"):
+        await module.connect(url)
 
 
 async def test_a_closed_pool(database):

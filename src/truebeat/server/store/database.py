@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from truebeat.errors import Unavailable
+from truebeat.errors import Invalid, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -25,7 +25,8 @@ _LOST: Final = (
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
+    asyncpg.InsufficientResourcesError,  # too many connections, disk full
+    asyncpg.TransactionRollbackError,  # deadlock: the same call may succeed
 )
 _NUL: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
@@ -42,6 +43,20 @@ def lost_is_unavailable() -> Iterator[None]:
         if "clos" not in str(error):
             raise
         raise _unavailable(error) from error
+
+
+@contextmanager
+def _connecting() -> Iterator[None]:
+    """As `lost_is_unavailable`; and a URL that can't ever work is `Invalid`."""
+    try:
+        with lost_is_unavailable():
+            yield
+    except (
+        asyncpg.InvalidCatalogNameError,
+        asyncpg.InvalidAuthorizationSpecificationError,  # and a wrong password
+        asyncpg.ClientConfigurationError,
+    ) as error:
+        raise Invalid(f"the database URL: {error}") from error
 
 
 def _unavailable(error: BaseException) -> Unavailable:
@@ -72,7 +87,7 @@ async def _prepare(connection: Any) -> None:
 
 async def connect(url: str, *, statement_timeout: float | None = TIMEOUT) -> Any:
     """One connection outside the pool (migrations, tests), prepared as the pool's are."""
-    with lost_is_unavailable():
+    with _connecting():
         connection = await asyncpg.connect(url, timeout=TIMEOUT, command_timeout=statement_timeout)
         await _prepare(connection)
         return connection
@@ -86,8 +101,8 @@ class Database:
 
     @classmethod
     async def connect(cls, url: str, *, min_size: int = 1, max_size: int = 10) -> Self:
-        """Opens `min_size` connections; raises `Unavailable` if the database does not answer."""
-        with lost_is_unavailable():
+        """Opens `min_size` connections. Raises Unavailable if no database answers, Invalid if the URL is wrong."""
+        with _connecting():
             pool = await asyncpg.create_pool(
                 url,
                 init_size=min_size,

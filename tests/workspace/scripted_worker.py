@@ -55,6 +55,9 @@ def main(mode: str) -> None:
     say(type="phase", name="starting")
     say(type="ready")
     say(type="phase", name="idle")
+    while mode == "ticking":
+        say(type="tick", lag=0.0)
+        time.sleep(0.1)
     with os.fdopen(IN, "rb", closefd=False) as commands:
         for line in commands:
             if json.loads(line)["type"] == "stop" and mode != "deaf":

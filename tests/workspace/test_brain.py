@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from truebeat.domain.restart import RestartPolicy
 from truebeat.protocol import link
 from truebeat.workspace import events as ev
-from truebeat.workspace.brain import ADMISSION_GRACE, HAS_PROCESS, Brain, Rules, Stage
+from truebeat.workspace.brain import ADMISSION_GRACE, Brain
+from truebeat.workspace.stages import HAS_PROCESS, Rules, Stage
 
 POLICY = RestartPolicy(limit=2, window=100.0, first_delay=1.0, jitter=0.0)
 
@@ -132,6 +133,17 @@ def test_phase_changes_never_drop_the_wedge() -> None:
     assert (beat.runtime_state, beat.sample_error) == ("wedged", "stuck")
     beat = only_beat(scene.do(ev.OutcomesChanged(1, 0.0, ""), after=0.2))
     assert (beat.runtime_state, beat.sample_error) == ("wedged", "stuck")
+
+
+def test_a_worker_that_stops_ticking_is_not_called_healthy() -> None:
+    scene = Scene().running()
+    scene.do(ev.WorkerTicked(1))
+    beat = only_beat(scene.do(ev.TimerDue(), after=5.0))
+    assert (beat.runtime_state, beat.sample_error) == ("stalled", "the worker's event loop has not ticked for 5 s")
+    assert only_beat(scene.do(ev.PhaseChanged(1, "idle", ""), after=1.0)).runtime_state == "stalled"
+    assert only_beat(scene.do(ev.WorkerTicked(1))).runtime_state == ""
+    scene.do(ev.TimerDue(), after=5.0)
+    assert only_beat(scene.do(ev.WorkerWedged(1, "stuck"))).runtime_state == "wedged"
 
 
 def test_a_dead_worker_is_told_its_tree_ended_and_another_started() -> None:
@@ -343,6 +355,7 @@ EVENTS = st.one_of(
     st.builds(ev.WorkerReady, GENERATIONS),
     st.builds(ev.WorkerWedged, GENERATIONS, TEXTS),
     st.builds(ev.WorkerCleared, GENERATIONS),
+    st.builds(ev.WorkerTicked, GENERATIONS),
     st.builds(ev.WorkerFatal, GENERATIONS, TEXTS),
     st.builds(ev.WorkerExited, GENERATIONS, TEXTS),
     st.builds(ev.PhaseChanged, GENERATIONS, TEXTS, TEXTS),
@@ -378,6 +391,7 @@ def test_invariants(steps: list[tuple[ev.Event, float, float]]) -> None:
         if isinstance(event, ev.WorkerCleared) and event.generation == brain.generation:
             admitted_in = -1
         ordered = isinstance(event, ev.RestartOrdered) and event.restart_id not in obeyed
+        current = brain.generation
         commands = brain.handle(event, now, chance)
         if ordered:
             obeyed.add(event.restart_id)
@@ -390,10 +404,11 @@ def test_invariants(steps: list[tuple[ev.Event, float, float]]) -> None:
                 assert not alive, "two workers at once"
                 assert not spent, "a start after the budget was spent"
                 started, alive = command.generation, True
+                current = command.generation
             if isinstance(command, ev.SendBeat):
                 beat = command.beat
                 spent = spent or bool(beat.quarantine)
-                assert beat.generation == brain.generation
+                assert beat.generation == current
                 if beat.runtime_state == "":
                     assert beat.generation == ready_of
                     assert beat.generation != admitted_in

@@ -317,6 +317,44 @@ def test_a_server_under_a_path(server: FakeServer, start: Any) -> None:
     assert server.paths[-1].startswith("/base/workspaces/")
 
 
+BROKEN = """
+import sys
+from truebeat.clock import SystemClock
+from truebeat.workspace import config, events, supervisor
+
+failures = int(sys.argv[1])
+
+class Broken(supervisor.Supervisor):
+    def _step(self):
+        global failures
+        failures -= 1
+        if failures >= 0:
+            raise RuntimeError("a bug\\x1b")
+        self._perform(events.Exit(0, "survived"))
+
+run = config.RunConfig(name="x", workspace_id="w", url="http://127.0.0.1:1")
+sys.exit(Broken(run, SystemClock()).run())
+"""
+
+
+@pytest.mark.parametrize(("failures", "code"), [(3, 0), (10, 1)])
+def test_a_bug_in_the_loop_is_survived_but_not_for_ever(failures: int, code: int) -> None:
+    command = [sys.executable, "-c", BROKEN, str(failures)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert done.stderr.count("the supervisor's loop failed; going on") == failures
+    assert "\x1b" not in done.stderr
+
+
+def test_a_stopped_worker_is_not_called_healthy(server: FakeServer, start: Any) -> None:
+    start("ticking")
+    worker = server.beat(runtime_state="", phase="idle")["worker_pid"]
+    os.kill(worker, signal.SIGSTOP)
+    assert server.beat(runtime_state="stalled")["generation"] == 1
+    os.kill(worker, signal.SIGCONT)
+    server.beat(runtime_state="")
+
+
 def test_bad_configuration_is_one_clear_line() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "truebeat.workspace.supervisor", '{"name": 3}'],

@@ -1,73 +1,39 @@
 """The supervisor's rules, pure: an event, the time and a dice in; commands out. supervisor.py performs them.
 
-The worker's life is a stage, and what each stage expects next:
-
-    WAITING      no process; the first needs the server's welcome, because the server issues the generation
-    DELAYED      no process; one will be started when the restart's delay is over
-    RUNNING      a process; `ready` says whether it proved that it can start
-    ADMITTED     a process that admitted a wedge; it ends when that was acknowledged, or after ADMISSION_GRACE
-    ENDING       the tree is being killed; when it is gone: DELAYED, QUARANTINED or exit
-    QUARANTINED  no process, and none until an operator's order
-    STOPPING     a process that was asked to finish; then ENDING and exit
-
-What is claimed (`_claim`) follows from the facts: "wedged" while there is a wedge, "" only if the current generation is
-ready and admits nothing, else None (unknown). No path omits it: every beat is built in one place.
+The worker's life is a stage (stages.py). What is claimed (`_claim`) follows from the facts: "wedged" while there is a
+wedge, "stalled" while a worker that used to tick does not, "" only if the current generation is ready and admits
+nothing, else None (unknown). No path omits it: every beat is built in one place.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from truebeat.domain.restart import RestartHistory, RestartPolicy, decide
+from truebeat.domain.restart import RestartHistory, decide
 from truebeat.protocol import link
 from truebeat.workspace import events as ev
+from truebeat.workspace.redial import Redial
+from truebeat.workspace.stages import HAS_PROCESS, Stage
 
 if TYPE_CHECKING:
     from truebeat.workspace.events import Command, Event
+    from truebeat.workspace.stages import Rules
 
 #: seconds that an admission has to be acknowledged before the wedged worker is ended
 ADMISSION_GRACE: Final = 1.0
 #: seconds between two beats that tell only of a phase or of outcomes
 BEAT_SPACING: Final = 0.1
-REDIAL_FIRST: Final = 0.5
-REDIAL_MAX: Final = 30.0
-#: seconds between tries when the server does not know or does not accept this workspace
-REDIAL_SLOW: Final = 10.0
+#: seconds without a tick after which the worker is not called healthy any more; shown, and by itself no wedge
+STALLED_AFTER: Final = 5.0
 WEDGED: Final = "wedged"
+STALLED: Final = "stalled"
+STALLED_TEXT: Final = f"the worker's event loop has not ticked for {STALLED_AFTER:.0f} s"
 EXIT_REPLACED: Final = 4
 #: characters of an error text, a task's name and a phase's name that are sent
 TEXT_LIMIT: Final = 2000
 PHASE_LIMIT: Final = 100
-
-
-class Stage(Enum):
-    """The worker's life; the module's docstring draws it."""
-
-    WAITING = "waiting"
-    DELAYED = "delayed"
-    RUNNING = "running"
-    ADMITTED = "admitted"
-    ENDING = "ending"
-    QUARANTINED = "quarantined"
-    STOPPING = "stopping"
-
-
-#: stages in which the worker's process may live
-HAS_PROCESS: Final = frozenset({Stage.RUNNING, Stage.ADMITTED, Stage.STOPPING})
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The brain's bounds, in seconds."""
-
-    restart: RestartPolicy = RestartPolicy()  # noqa: RUF009
-    stop_grace: float = 5.0
-    kill_grace: float = 2.0
-    ack_timeout: float = 15.0
 
 
 class Brain:
@@ -83,6 +49,8 @@ class Brain:
         self.wedge = ""
         #: why no more restarts; "" while there is budget
         self.quarantine = ""
+        #: a worker that used to tick does not
+        self.stalled = False
         self.linked = False
         self._history = RestartHistory()
         self._restarts = 0
@@ -99,10 +67,10 @@ class Brain:
         self._start_at = 0.0
         self._seq = 0
         self._interval = 10.0
+        self._lease = math.inf
         self._last_beat = -math.inf
         self._admission_seq: int | None = None
-        self._redials = 0
-        self._token_retried = False
+        self._redial = Redial()
         self._exit: ev.Exit | None = None
         self._due: dict[str, float] = {}
         self._out: list[Command] = []
@@ -159,6 +127,12 @@ class Brain:
             case ev.WorkerReady() if living and not self.ready:
                 self.ready = True
                 self._beat()
+            case ev.WorkerTicked() if living:
+                self._due["stall"] = self._now + STALLED_AFTER
+                if self.stalled:
+                    self.stalled = False
+                    self._log("info", "the worker ticks again")
+                    self._beat()
             case ev.WorkerWedged() if living and not self.wedge:
                 self._worker_wedged(event.reason)
             case ev.WorkerCleared() if living and self.wedge and not self.quarantine:
@@ -219,8 +193,8 @@ class Brain:
     def _end(self, grace: float | None = None) -> None:
         """Kill what there is of the tree, also when the worker itself is gone: it may have left children."""
         self.stage = Stage.ENDING
-        self.ready = False
-        for name in ("admission", "stop", "start"):
+        self.ready = self.stalled = False
+        for name in ("admission", "stop", "start", "stall"):
             self._due.pop(name, None)
         self._enter("draining" if self._exit else "quarantined" if self.quarantine else "restarting")
         self._out.append(ev.EndTree(self.rules.kill_grace if grace is None else grace))
@@ -293,6 +267,7 @@ class Brain:
     def _link_up(self, welcome: link.Welcome) -> None:
         self.linked = True
         self._interval = max(welcome.beat_interval, 0.05)
+        self._lease = max(welcome.lease, 0.5)
         self._due.pop("dial", None)
         self._log("info", "linked", beat_interval=welcome.beat_interval, server_generation=welcome.generation)
         fenced = welcome.generation > self.generation
@@ -321,28 +296,14 @@ class Brain:
                 return
             case ev.Refusal.UNAUTHENTICATED:
                 self._out.append(ev.RefreshToken())
-                retry_at_once = not self._token_retried
-                self._token_retried = True
-                delay = 0.0 if retry_at_once else self._backoff()
-                advice = "the token was refused; reading it again" if retry_at_once else "the token is still refused"
-                self._log("warning", advice, detail=event.reason, retry_in=f"{delay:.1f}")
-            case ev.Refusal.NOT_FOUND | ev.Refusal.FORBIDDEN | ev.Refusal.INVALID:
-                delay = max(self._backoff(), REDIAL_SLOW * (0.5 + 0.5 * self._chance))
-                self._log("error", ADVICE[event.refusal], detail=event.reason, retry_in=f"{delay:.1f}")
-            case ev.Refusal.NONE:
-                delay = self._backoff()
-                self._log("warning", "no link", reason=event.reason, retry_in=f"{delay:.1f}")
-        self._due["dial"] = self._now + delay
-
-    def _backoff(self) -> float:
-        """Full seconds with half jitter: 0.25..0.5, 0.5..1, ... up to 15..30."""
-        delay = min(REDIAL_FIRST * 2.0 ** min(self._redials, 10), REDIAL_MAX)
-        self._redials += 1
-        return delay * (0.5 + 0.5 * self._chance)
+            case _:
+                pass
+        retry = self._redial.after(event.refusal, self._chance)
+        self._log(retry.level, retry.text, reason=event.reason, retry_in=f"{retry.delay:.1f}")
+        self._due["dial"] = self._now + retry.delay
 
     def _acknowledged(self, seq: int) -> None:
-        self._redials = 0
-        self._token_retried = False
+        self._redial.proved()
         if seq >= self._seq:
             self._due.pop("ack", None)
         elif "ack" in self._due:
@@ -365,6 +326,10 @@ class Brain:
                 case "stop" if self.stage is Stage.STOPPING:
                     self._log("warning", "the worker did not finish in time")
                     self._end()
+                case "stall" if self.stage is Stage.RUNNING:
+                    self.stalled = True
+                    self._log("warning", STALLED_TEXT)
+                    self._beat()
                 case "dial":
                     self._out.append(ev.Dial())
                 case "ack" if self.linked:
@@ -397,6 +362,8 @@ class Brain:
     def _claim(self) -> str | None:
         if self.wedge:
             return WEDGED
+        if self.stalled:
+            return STALLED
         return "" if self.ready and self.stage is Stage.RUNNING else None
 
     def _testimony(self) -> link.Beat:
@@ -405,7 +372,7 @@ class Brain:
             generation=self.generation,
             runtime_state=self._claim(),
             error_rate=self._error_rate,
-            sample_error=(self.wedge or self._sample_error)[:TEXT_LIMIT],
+            sample_error=(self.wedge or (STALLED_TEXT if self.stalled else self._sample_error))[:TEXT_LIMIT],
             active_tasks=1 if self._task else 0,
             current_task=self._task[:TEXT_LIMIT],
             uptime_seconds=0.0 if self._started_at is None else self._now - self._started_at,
@@ -423,10 +390,3 @@ class Brain:
 
     def _log(self, level: str, text: str, **facts: object) -> None:
         self._out.append(ev.Log(level, text, facts))
-
-
-ADVICE: Final = {
-    ev.Refusal.NOT_FOUND: "the server does not know this workspace; create it or check the URL and the id",
-    ev.Refusal.FORBIDDEN: "this token may not speak for this workspace; check which token it was given",
-    ev.Refusal.INVALID: "the server does not accept what this version sends; check the versions",
-}

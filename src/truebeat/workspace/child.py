@@ -10,13 +10,14 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from truebeat.protocol import pipe as worker_frames
 from truebeat.workspace import config as run_config
+from truebeat.workspace import events as ev
 from truebeat.workspace import logs, pipe, processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from truebeat.protocol.pipe import FromWorker
     from truebeat.workspace.config import RunConfig
 
 #: lines of stderr that are kept, and characters of each
@@ -68,7 +69,7 @@ class Child:
         """The living members of this worker's tree; an orphan adopted by this supervisor is one."""
         return processes.tree(self.pid, self.marker, (os.getpid(), *known))
 
-    def frames(self) -> Iterator[FromWorker | pipe.Garbage] | None:
+    def frames(self) -> Iterator[worker_frames.FromWorker | pipe.Garbage] | None:
         """What the worker said; None at the end of its pipe."""
         data = self._read(self.frames_fd)
         return None if data == b"" else self._reader.feed(data or b"")
@@ -124,3 +125,24 @@ class Child:
     def _text(line: bytes | pipe.Garbage) -> str:
         text = line.sample if isinstance(line, pipe.Garbage) else line.decode(errors="replace")
         return logs.printable(text[:LINE_KEPT])
+
+
+def event_of(frame: worker_frames.FromWorker | pipe.Garbage, generation: int) -> ev.WorkerEvent | None:
+    """What the brain hears of a frame; None when it hears nothing."""
+    match frame:
+        case worker_frames.Tick():
+            return ev.WorkerTicked(generation)
+        case worker_frames.Phase():
+            return ev.PhaseChanged(generation, frame.name, frame.current_task)
+        case worker_frames.Ready():
+            return ev.WorkerReady(generation)
+        case worker_frames.Wedged():
+            return ev.WorkerWedged(generation, frame.reason)
+        case worker_frames.Cleared():
+            return ev.WorkerCleared(generation)
+        case worker_frames.Outcomes():
+            return ev.OutcomesChanged(generation, frame.error_rate, frame.sample_error)
+        case worker_frames.Fatal():
+            return ev.WorkerFatal(generation, frame.reason)
+        case _:
+            return None

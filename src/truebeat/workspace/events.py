@@ -20,6 +20,12 @@ class WorkerReady(NamedTuple):
     generation: int
 
 
+class WorkerTicked(NamedTuple):
+    """The worker's event loop runs."""
+
+    generation: int
+
+
 class WorkerWedged(NamedTuple):
     generation: int
     reason: str
@@ -56,6 +62,7 @@ class OutcomesChanged(NamedTuple):
 WorkerEvent = (
     WorkerStarted
     | WorkerReady
+    | WorkerTicked
     | WorkerWedged
     | WorkerCleared
     | WorkerFatal

@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import threading
 from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 from wsproto import ConnectionType, WSConnection
@@ -68,7 +68,7 @@ def address(url: str, workspace_id: str) -> Address:
     secure = parts.scheme in {"https", "wss"}
     port = parts.port or (443 if secure else 80)
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    path = parts.path.rstrip("/") + paths.LINK.format(workspace_id=workspace_id)
+    path = parts.path.rstrip("/") + paths.LINK.format(workspace_id=quote(workspace_id, safe=""))
     return Address(secure, parts.hostname, port, path, f"{host}:{port}")
 
 

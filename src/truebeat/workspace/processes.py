@@ -8,8 +8,8 @@ Who ends what:
 - the supervisor lives: `TreeKill` (TERM, grace, KILL, until nothing of the tree is left);
 - the supervisor was killed: `watch_parent_pipe` in the worker sees the pipe's other end close and kills the tree;
 - both were killed, or the worker was stopped: `leftovers` at the next start of the same workspace.
-While the supervisor lives it adopts orphans, so none escapes. Only when it is killed, a process that double-forked, left
-the session *and* cleared its environment is nobody's any more.
+While the supervisor lives it adopts orphans, so none escapes. Only when it is killed, a process that double-forked,
+left the session *and* cleared its environment is nobody's any more.
 """
 
 from __future__ import annotations

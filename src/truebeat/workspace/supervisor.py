@@ -15,6 +15,7 @@ import selectors
 import signal
 import socket
 import sys
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -28,18 +29,19 @@ from truebeat.protocol import pipe as worker_frames
 from truebeat.workspace import config as run_config
 from truebeat.workspace import events as ev
 from truebeat.workspace import link, logs, pipe, processes
-from truebeat.workspace.brain import Brain, Rules
-from truebeat.workspace.child import Child
+from truebeat.workspace.brain import Brain
+from truebeat.workspace.child import Child, event_of
+from truebeat.workspace.memory import shrink
+from truebeat.workspace.stages import Rules
 from truebeat.workspace.tokens import TokenCache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from truebeat.clock import Clock
     from truebeat.workspace.config import RunConfig
 
 #: the loop's errors within a minute after which it gives up
 ERROR_LIMIT: Final = 10
+ERROR_PAUSE: Final = 0.1
 #: seconds between two looks at a tree that is being ended
 ENDING_STEP: Final = 0.05
 #: seconds after which the loop looks around although nothing happened
@@ -144,6 +146,7 @@ class Supervisor:
         if len(self._errors) == ERROR_LIMIT and now - self._errors[0] < 60:
             self._log("error", f"{ERROR_LIMIT} failures within a minute: giving up")
             self._exit = EXIT_BROKEN
+        time.sleep(ERROR_PAUSE)  # what broke it may need a moment; a beat can wait that long
 
     # --- commands ---
 
@@ -196,7 +199,7 @@ class Supervisor:
             self._unwatch(child.frames_fd)
             return
         for frame in arrived:
-            event = _event_of(frame, child.generation)
+            event = event_of(frame, child.generation)
             if event is not None:
                 self._tell(event)
             elif isinstance(frame, pipe.Garbage):
@@ -364,39 +367,6 @@ class Supervisor:
             processes.kill_now(self._child.find)
         if self._link is not None:
             self._link.close()
-
-
-def _event_of(frame: worker_frames.FromWorker | pipe.Garbage, generation: int) -> ev.WorkerEvent | None:
-    match frame:
-        case worker_frames.Phase():
-            return ev.PhaseChanged(generation, frame.name, frame.current_task)
-        case worker_frames.Ready():
-            return ev.WorkerReady(generation)
-        case worker_frames.Wedged():
-            return ev.WorkerWedged(generation, frame.reason)
-        case worker_frames.Cleared():
-            return ev.WorkerCleared(generation)
-        case worker_frames.Outcomes():
-            return ev.OutcomesChanged(generation, frame.error_rate, frame.sample_error)
-        case worker_frames.Fatal():
-            return ev.WorkerFatal(generation, frame.reason)
-        case _:
-            return None
-
-
-def shrink() -> None:
-    """Give back the memory that starting took."""
-    import gc
-
-    gc.collect()
-    gc.freeze()
-    trim: Callable[[int], int] | None = None
-    with contextlib.suppress(ImportError, OSError, AttributeError):
-        import ctypes
-
-        trim = ctypes.CDLL(None).malloc_trim
-    if trim is not None:
-        trim(0)
 
 
 def main() -> int:

@@ -38,7 +38,6 @@ def main() -> None:
     target, port = sys.argv[1], int(sys.argv[2])
     if target == "truebeat":
         from truebeat.server.serve import run
-
         from truebeat.server.settings import Settings
 
         run(Settings.from_env(os.environ), "127.0.0.1", port)

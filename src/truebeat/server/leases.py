@@ -152,7 +152,7 @@ class Leases:
         return taken
 
     def silent_share(self, now: float) -> tuple[int, int]:
-        """(silent, watched): of those that should beat, how many have not for half a lease. A large fleet is sampled."""
+        """(silent, watched): of those that should beat, how many have not for half a lease. A large fleet: a sample."""
         pool = self._order if len(self._order) <= SAMPLE else random.sample(self._order, SAMPLE)
         half = self.lease / 2
         watched = [lease for lease in pool if lease.status in _BEATING]

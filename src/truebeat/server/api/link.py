@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_decode = msgspec.json.Decoder(link.Up).decode
+_decoder: msgspec.json.Decoder[link.Up] = msgspec.json.Decoder(link.Up)
 
 #: seconds a new connection may take to say hello
 HELLO_WITHIN = 10.0
@@ -187,6 +187,6 @@ async def _receive(socket: WebSocket) -> link.Up:
     if len(data) > link.FRAME_LIMIT:
         raise _RefusedError(link.CLOSE_INVALID, f"a frame is at most {link.FRAME_LIMIT} bytes")
     try:
-        return _decode(data)
+        return _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _RefusedError(link.CLOSE_INVALID, f"not a frame: {error}") from None

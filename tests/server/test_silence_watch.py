@@ -96,6 +96,14 @@ async def test_a_first_beat_that_never_comes(rig):
     assert isinstance(rig.judged.heard[0][1], ProvisioningExpired)
 
 
+async def test_one_that_falls_silent_after_its_first_beat_is_accused_within_the_lease(rig):
+    one = rig.member(created(rig.clock.now()))
+    rig.beat(one)
+    one.settle(Record(generation=1), 1)
+    await rig.pass_time(LEASE + 0.1)
+    assert isinstance(rig.judged.heard[0][1], LeaseExpired)
+
+
 async def test_a_stall_of_the_server_accuses_nobody(rig):
     members = [rig.member() for _ in range(3)]
     await rig.pass_time(40)  # nobody has beaten for 40 of 45 seconds

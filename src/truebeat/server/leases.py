@@ -124,7 +124,9 @@ class Leases:
         lease.stamped = now
         lease.term = self.lease
         lease.last_beat_at = at
-        if lease.scheduled == math.inf:  # its silence was told; listen again
+        if now + self.lease < lease.scheduled:
+            # It is looked at later than its new deadline: after a first beat (the term before was the provisioning
+            # deadline), or not at all after its silence was told. From then on beats leave the heap alone.
             self.deadlines.watch(lease)
         if not lease.dirty:
             lease.dirty = True

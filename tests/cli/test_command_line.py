@@ -44,6 +44,7 @@ def test_every_command_has_help_and_json(command, capsys):
         ["run", "x", "--agent", "command"],
         ["run", "x", "--agent", "python", "no-colon"],
         ["run", "x", "--agent", "claude", "target"],
+        ["run", "x", "--agent", "cow"],
         ["run", "x", "--agent", "python", "m:f", "--option", "novalue"],
         ["token", "create", "x", "--role", "king"],
         ["token", "create", "x", "--role", "viewer", "--expires", "soon"],

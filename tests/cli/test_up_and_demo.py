@@ -167,9 +167,7 @@ def test_the_demo_tells_the_truth_in_numbers(place):
     assert not list(place.iterdir())
 
 
-@pytest.mark.parametrize(
-    "moment", ["starting a server", "server up", "is stopped with SIGSTOP", "degraded", "Measured"]
-)
+@pytest.mark.parametrize("moment", ["starting a server", "is stopped with SIGSTOP", "Measured"])
 def test_ctrl_c_ends_the_demo_cleanly_at_any_moment(place, moment):
     with start(place, "demo", "--keep") as demo:
         for line in demo.stdout:

@@ -197,7 +197,8 @@ class _Lie:
         view = self._client.workspaces.get(self._victim.id)
         if self._subscriber.find("WORKSPACE_DEGRADED", self._victim.id) is not None:
             return True
-        if view.status is Status.ONLINE and view.last_beat_at != self._last_beat:
+        alive = self._runtime is not None and self._runtime.is_running()
+        if alive and view.status is Status.ONLINE and view.last_beat_at != self._last_beat:
             self._last_beat = view.last_beat_at
             self.beats += 1
             self._story.beat(self._stage.clock.monotonic() - self._stopped_at, self.beats, view.status)

@@ -23,6 +23,7 @@ import msgspec
 from truebeat import errors
 from truebeat.cli.parent import PARENT
 from truebeat.clock import SystemClock
+from truebeat.workspace.executors import names as executor_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 #: seconds a supervisor gets to end its worker
 STOP_GRACE: Final = 8.0
-AGENTS: Final = ("claude", "command", "python")
 
 
 class Member(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -64,10 +64,11 @@ def load(path: Path) -> Fleet:
         raise errors.Invalid(f"cannot read {path}: {error.strerror}") from None
     except msgspec.MsgspecError as error:
         raise errors.Invalid(f"{path}: {error}") from None
+    known = executor_names()
     names = [member.name for member in fleet.workspace]
     for member in fleet.workspace:
-        if member.agent not in AGENTS:
-            raise errors.Invalid(f"{path}: workspace {member.name!r}: agent must be one of {', '.join(AGENTS)}")
+        if member.agent not in known:
+            raise errors.Invalid(f"{path}: workspace {member.name!r}: agent must be one of {', '.join(known)}")
         if names.count(member.name) > 1:
             raise errors.Invalid(f"{path}: two workspaces are named {member.name!r}")
     return fleet

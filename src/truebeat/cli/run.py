@@ -32,7 +32,7 @@ def run(
     name: str,
     /,
     *target: str,
-    agent: Literal["claude", "command", "python"],
+    agent: str,
     option: Annotated[tuple[str, ...], Parameter(name="--option", negative="")] = (),
     role: str = "",
     log_level: Literal["debug", "info", "warning", "error"] = "info",
@@ -50,7 +50,7 @@ def run(
     target
         What to run: the command line (command; write it after --) or module:function (python). None for claude.
     agent
-        Which executor does the turns.
+        Which executor does the turns: claude, command, python, or one that an installed package adds.
     option
         key=value for the executor; may be repeated. docs/executors.md lists them.
     role
@@ -95,9 +95,18 @@ def check_target(agent: str, target: Sequence[str]) -> str | list[str]:
         if len(target) != 1 or ":" not in target[0]:
             raise errors.Invalid("--agent python needs one module:function")
         return target[0]
-    if target:
+    check_agent(agent)
+    if target and agent == "claude":
         raise errors.Invalid(f"--agent {agent} takes no command line; give --option key=value")
-    return ""
+    return list(target) if len(target) > 1 else "".join(target)
+
+
+def check_agent(agent: str) -> None:
+    """Invalid if no executor has that name."""
+    from truebeat.workspace.executors import names
+
+    if agent not in (known := names()):
+        raise errors.Invalid(f"there is no executor {agent!r}; choose one of: {', '.join(known)}")
 
 
 def parse_options(given: Sequence[str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ import msgspec
 
 from truebeat.cli import looks
 from truebeat.cli.output import marked
+from truebeat.cli.stage import BEAT_INTERVAL
 from truebeat.domain.health import Status
 
 if TYPE_CHECKING:
@@ -62,7 +63,9 @@ class Story:
     def stopped(self, name: str, pid: int, worker: int) -> None:
         who = f"[bold]{marked(name)}[/]"
         self.step(0.0, f"{who}'s runtime (pid {pid}) is stopped with SIGSTOP: it lives, and answers nothing any more")
-        self.step(None, f"its worker (pid {worker}) and its supervisor know nothing of it and go on")
+        self.step(
+            None, f"its worker (pid {worker}) and its supervisor go on, with a beat every {BEAT_INTERVAL:g} s here"
+        )
 
     def beat(self, seconds: float, number: int, status: Status) -> None:
         self.step(seconds, f"beat {number} arrives; the process is alive; status: {looks.status_markup(status)}")

@@ -93,6 +93,18 @@ async def test_revocation_is_immediate(api):
     assert (await api("POST", f"/tokens/{view['id']}/rotate")).status_code == 409
 
 
+async def test_pages_of_tokens(api):
+    for number in range(4):
+        await api("POST", "/tokens", json={"name": f"t{number}", "role": "viewer"})
+    seen, query = [], {"limit": 2}
+    while page := (await api("GET", "/tokens", params=query)).json():
+        seen += [view["name"] for view in page]
+        query["after"] = page[-1]["id"]
+    assert seen == [ADMIN_NAME, "t0", "t1", "t2", "t3"]
+    for bad, status in (({"limit": 0}, 422), ({"after": "x"}, 422), ({"after": str(UUID(int=1))}, 404)):
+        assert (await api("GET", "/tokens", params=bad)).status_code == status
+
+
 async def test_unknown_tokens(api, unknown):
     assert (await api("DELETE", f"/tokens/{unknown}")).status_code == 404
     assert (await api("POST", f"/tokens/{unknown}/rotate")).status_code == 404

@@ -99,7 +99,8 @@ async def serve(
     With `embedded` the database is started, kept running, migrated and stopped too.
     Errors: Invalid (no database), Conflict (another server, port taken, schema not current), Unavailable.
     """
-    logs.configure()
+    if not structlog.is_configured():
+        logs.configure()
     stop = _Stop()
     with stop.on_signals():
         try:
@@ -201,9 +202,13 @@ async def _listen(app: App, host: str, port: int, ready: Callable[[str], None] |
 def _bind(config: uvicorn.Config, host: str, port: int) -> Any:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=config.backlog)
+        bound = socket.create_server((host, port), family=family, backlog=config.backlog)
     except OSError as error:
         raise Conflict(f"can't listen on {host}:{port}: {error.strerror}; choose another --port") from None
+    # Accepted sockets inherit it. Without it an answer waits 40 ms for the client's delayed acknowledgement on loops
+    # that set it themselves only for sockets of a stated protocol, as asyncio's does.
+    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return bound
 
 
 async def _tell(server: _Server, bound: Any, host: str, ready: Callable[[str], None] | None) -> None:

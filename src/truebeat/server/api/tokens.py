@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+from msgspec import Meta, Struct
 
 from truebeat.domain.access import Role
 from truebeat.errors import Invalid
@@ -13,8 +16,16 @@ if TYPE_CHECKING:
     from truebeat.server.main import Services
 
 
-async def listing(services: Services, _call: Call) -> list[TokenView]:
-    return await services.tokens.listing()
+class TokensQuery(Struct, kw_only=True):
+    """`after` is the id of the last token of the page before; a page shorter than `limit` is the last."""
+
+    after: UUID | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 1000
+
+
+async def listing(services: Services, call: Call) -> list[TokenView]:
+    query: TokensQuery = call.query
+    return await services.tokens.listing(query.after, query.limit)
 
 
 async def issue(services: Services, call: Call) -> IssuedToken:

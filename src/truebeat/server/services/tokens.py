@@ -239,9 +239,16 @@ class Tokens:
             await token_store.revoke(connection, token_id, self._clock.now())
         self._forget(token_id)
 
-    async def listing(self) -> list[TokenView]:
+    async def listing(self, after: UUID | None = None, limit: int | None = None) -> list[TokenView]:
+        """Oldest first, those behind the token `after`. Errors: NotFound (there is no such token)."""
         async with self._database.acquire() as connection:
-            return [view(row) for row in await token_store.listing(connection)]
+            rows = await token_store.listing(connection)
+        begin = 0
+        if after is not None:
+            begin = next((place for place, row in enumerate(rows, 1) if row.id == after), -1)
+            if begin < 0:
+                raise NotFound("after: no such token")
+        return [view(row) for row in rows[begin : None if limit is None else begin + limit]]
 
 
 def digest(secret: bytes) -> bytes:

@@ -56,6 +56,15 @@ def test_a_process_is_read() -> None:
     assert processes.read(2**22 + 1) is None
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_children(started: list[subprocess.Popen[str]]) -> None:
+    process, line = spawn(started, PARENT)
+    assert processes.children(process.pid) == sorted(map(int, line.split()))
+    assert process.pid in processes.children(os.getpid())
+    processes.kill_now(lambda known: processes.tree(process.pid, None, known))
+    assert processes.children(2**22 + 1) == []
+
+
 def test_a_tree_is_found_whatever_its_sessions_and_killed(started: list[subprocess.Popen[str]]) -> None:
     process, line = spawn(started, PARENT)
     found = processes.tree(process.pid)

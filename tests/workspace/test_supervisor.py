@@ -181,6 +181,14 @@ def test_what_a_killed_supervisor_had_to_leave_is_reaped_at_the_next_start(serve
         processes.send(process, signal.SIGKILL)
 
 
+def test_it_ends_with_what_started_it_if_asked_to(server: FakeServer, start: Any) -> None:
+    run = start(parent_pid=os.getpid())
+    server.beat(runtime_state="")
+    other = start(parent_pid=1)
+    assert other.wait() == 0
+    assert run.process.poll() is None
+
+
 def test_another_workspace_is_not_reaped(server: FakeServer, start: Any) -> None:
     first = start()
     worker = server.beat(runtime_state="")["worker_pid"]

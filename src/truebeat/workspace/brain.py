@@ -67,7 +67,6 @@ class Brain:
         self._start_at = 0.0
         self._seq = 0
         self._interval = 10.0
-        self._lease = math.inf
         self._last_beat = -math.inf
         self._admission_seq: int | None = None
         self._redial = Redial()
@@ -267,7 +266,7 @@ class Brain:
     def _link_up(self, welcome: link.Welcome) -> None:
         self.linked = True
         self._interval = max(welcome.beat_interval, 0.05)
-        self._lease = max(welcome.lease, 0.5)
+        self._redial.within(welcome.lease)
         self._due.pop("dial", None)
         self._log("info", "linked", beat_interval=welcome.beat_interval, server_generation=welcome.generation)
         fenced = welcome.generation > self.generation

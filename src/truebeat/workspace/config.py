@@ -28,6 +28,7 @@ class RunConfig(Struct, kw_only=True, frozen=True):
     token_file: re-read when the token is refused; without it TRUEBEAT_TOKEN or TRUEBEAT_TOKEN_FILE is used.
     stop_grace: seconds the worker has to finish when asked to stop; kill_grace: between SIGTERM and SIGKILL.
     ack_timeout: seconds without an acknowledgement until the link is dropped; never less than two beat intervals.
+    parent_pid: stop when this process, which started the supervisor, is gone; without it the supervisor outlives it.
     worker_command: the program started as the worker, instead of `python -m truebeat.workspace.worker`.
     """
 
@@ -43,6 +44,7 @@ class RunConfig(Struct, kw_only=True, frozen=True):
     stop_grace: float = 5.0
     kill_grace: float = 2.0
     ack_timeout: float = 15.0
+    parent_pid: int | None = None
     worker_command: list[str] | None = None
 
 

@@ -8,8 +8,8 @@ Who ends what:
 - the supervisor lives: `TreeKill` (TERM, grace, KILL, until nothing of the tree is left);
 - the supervisor was killed: `watch_parent_pipe` in the worker sees the pipe's other end close and kills the tree;
 - both were killed, or the worker was stopped: `leftovers` at the next start of the same workspace.
-While the supervisor lives it adopts orphans, so none escapes. Only when it is killed, a process that double-forked,
-left the session *and* cleared its environment is nobody's any more.
+While the supervisor lives it adopts orphans, so none escapes. When it is killed, one that double-forked, left the
+session *and* cleared its environment escapes only if it did so within the last LOOK_EVERY seconds.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ MARKER: Final = "TRUEBEAT_WORKSPACE_TREE"
 SUPERVISOR: Final = "TRUEBEAT_SUPERVISOR"
 #: seconds after the first KILL
 GIVE_UP: Final = 10.0
+#: seconds between two looks of a worker at the orphans that its supervisor adopted
+LOOK_EVERY: Final = 1.0
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
@@ -136,6 +138,15 @@ def _lives(supervisor: str) -> bool:
     return process is not None and process.started == started and process.state not in "ZX"
 
 
+def children(pid: int) -> list[int]:
+    """The pids of its main thread's children and of the orphans it adopted; cheap. Linux; elsewhere none."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", "rb") as file:  # noqa: PTH123
+            return [int(child) for child in file.read().split()]
+    except OSError:
+        return []
+
+
 def send(process: Process, number: int) -> None:
     """A signal to this very process, if it is still there."""
     if alive(process):
@@ -194,16 +205,20 @@ def watch_parent_pipe(fd: int, marker: str | None = None) -> threading.Thread:
     """For a worker: kill this process and its whole tree as soon as the pipe's other end is closed.
 
     A thread of its own, so that a blocked event loop doesn't stop it; it reads nothing from `fd`, so the worker may
-    read its frames from the same descriptor. The supervisor holds the other end for as long as it lives.
+    read its frames from the same descriptor. The supervisor holds the other end for as long as it lives. Now and then
+    the thread notes which orphans the supervisor adopted, because after its death they are nobody's.
     """
     mark = marker if marker is not None else os.environ.get(MARKER)
+    supervisor = os.getppid()
 
     def watch() -> None:
         poller = select.poll()
         poller.register(fd, 0)  # hang-up and error are always told
-        while not poller.poll():
-            pass
-        kill_now(lambda known: tree(os.getpid(), mark, known), rounds=10)
+        adopted: list[Process] = []
+        while not poller.poll(LOOK_EVERY * 1000):
+            adopted = [process for pid in children(supervisor) if pid != os.getpid() and (process := read(pid))]
+        strays = [process.pid for process in adopted if alive(process)]
+        kill_now(lambda known: tree(os.getpid(), mark, (*strays, *known)), rounds=10)
         os.kill(os.getpid(), signal.SIGKILL)
 
     thread = threading.Thread(target=watch, name="watch-parent-pipe", daemon=True)

@@ -27,11 +27,20 @@ class Retry(NamedTuple):
 
 
 class Redial:
-    """Backs off from FIRST to LONGEST, each with half jitter, until `proved`."""
+    """Backs off from FIRST to LONGEST, each with half jitter, until `proved`.
+
+    Never longer than a third of the lease: a server that comes back gives everybody one lease from then, and who dials
+    later than that is told silent although only the server was away.
+    """
 
     def __init__(self) -> None:
+        self._longest = LONGEST
         self._tries = 0
         self._token_retried = False
+
+    def within(self, lease: float) -> None:
+        """The lease that the server gives, in seconds."""
+        self._longest = min(LONGEST, max(lease, 1.0) / 3)
 
     def proved(self) -> None:
         """The server acknowledged: the link works. A mere welcome proves nothing."""
@@ -50,6 +59,6 @@ class Redial:
         return Retry(self._backoff(chance), "warning", "no link")
 
     def _backoff(self, chance: float) -> float:
-        delay = min(FIRST * 2.0 ** min(self._tries, 10), LONGEST)
+        delay = min(FIRST * 2.0 ** min(self._tries, 10), self._longest)
         self._tries += 1
         return delay * (0.5 + 0.5 * chance)

@@ -45,7 +45,7 @@ ERROR_PAUSE: Final = 0.1
 #: seconds between two looks at a tree that is being ended
 ENDING_STEP: Final = 0.05
 #: seconds after which the loop looks around although nothing happened
-LONGEST_WAIT: Final = 5.0
+LONGEST_WAIT: Final = 1.0
 EXIT_BROKEN: Final = 1
 EXIT_CONFIG: Final = 2
 
@@ -78,6 +78,7 @@ class Supervisor:
         self._errors: deque[float] = deque(maxlen=ERROR_LIMIT)
         self._commands: deque[ev.Command] = deque()
         self._exit: int | None = None
+        self._orphaned = False
         self._wake_in, self._wake_out = socket.socketpair()
         for end in (self._wake_in, self._wake_out):
             end.setblocking(False)
@@ -120,6 +121,10 @@ class Supervisor:
         if self._ending is not None and self._ending.poll(now):
             self._ended()
         self._watch_link()
+        if self._config.parent_pid not in {None, os.getppid()} and not self._orphaned:
+            self._orphaned = True
+            self._log("warning", "what started this supervisor is gone")
+            self._tell(ev.StopRequested())
 
     def _wait(self) -> float:
         now = self._clock.monotonic()

@@ -207,6 +207,7 @@ async def test_a_lost_link_is_not_linked(http, made, dial):
         '{"type": "beat", "error_rate": NaN}',
         "\ud83d".encode("utf-8", "surrogatepass"),
         b"\x00\xff",
+        '{"type": "beat", "deep": ' + "[" * 50_000 + "]" * 50_000 + "}",
         '{"type": "beat", "seq": 1, "padding": "' + "x" * 300_000 + '"}',
     ],
 )

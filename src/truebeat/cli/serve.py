@@ -8,7 +8,6 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from truebeat import errors
-from truebeat.cli.logs import log_to_stderr
 from truebeat.cli.output import print_json
 from truebeat.cli.up import check_port, stopped_by_signals
 
@@ -25,6 +24,7 @@ def serve(*, port: int = 8700, host: str = "127.0.0.1", json: Annotated[bool, Pa
     json
         One line of JSON when it is ready.
     """
+    from truebeat.server import logs
     from truebeat.server.serve import run
     from truebeat.server.settings import Settings
 
@@ -35,7 +35,7 @@ def serve(*, port: int = 8700, host: str = "127.0.0.1", json: Annotated[bool, Pa
             "or use `truebeat up`, which brings its own"
         )
     check_port(host, port)
-    log_to_stderr("info")
+    logs.configure("info")
 
     def ready(url: str) -> None:
         if json:

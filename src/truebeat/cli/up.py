@@ -16,7 +16,6 @@ from cyclopts import Parameter
 from truebeat import errors
 from truebeat.cli import connection
 from truebeat.cli.fleet import Fleet, Running, load
-from truebeat.cli.logs import log_to_stderr
 from truebeat.cli.output import console, print_json
 
 if TYPE_CHECKING:
@@ -51,15 +50,17 @@ def up(
     members = load(fleet) if fleet is not None else Fleet()
     directory = connection.data_dir(data_dir)
     check_port(host, port)
-    log_to_stderr("warning")
     with stopped_by_signals():
         _run(directory, host, port, members, json=json)
 
 
 def _run(directory: Path, host: str, port: int, fleet: Fleet, *, json: bool) -> None:
+    from truebeat.server import logs
     from truebeat.server.serve import run
     from truebeat.server.settings import Settings
     from truebeat.server.store.embedded import EmbeddedPostgres
+
+    logs.configure("warning")
 
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     token = admin_token(directory)

@@ -252,6 +252,8 @@ class Verdict:
 
     record: Record
     announcement: Announcement | None = None
+    #: whether the record is another one than before
+    changed: bool = False
 
 
 # --- the judge ------------------------------------------------------------------------------------------------------
@@ -329,10 +331,10 @@ def judge(record: Record, observation: Observation, now: datetime) -> Verdict:
     if not conditions.changed:
         if (generation, awaiting_above) == (record.generation, record.awaiting_above):
             return Verdict(record)
-        return Verdict(replace(record, generation=generation, awaiting_above=awaiting_above))
+        return Verdict(replace(record, generation=generation, awaiting_above=awaiting_above), changed=True)
     new = Record(after, generation, awaiting_above)
     announcement = Announcement(record.status, new.status, after, cause=cause_of(observation))
-    return Verdict(new, announcement)
+    return Verdict(new, announcement, changed=True)
 
 
 def changes_nothing(record: Record, beat: Beat) -> bool:

@@ -7,8 +7,8 @@ import sys
 import structlog
 
 
-def configure() -> None:
-    """To stderr, one line an event, JSON unless a person is looking. Tracebacks are plain: rich ones would print the
+def configure(level: str = "info") -> None:
+    """To stderr, one line an event from `level` up, JSON unless a person is looking. Tracebacks are plain: rich ones would print the
     frames' variables, and with them tokens.
     """
     person = sys.stderr.isatty()
@@ -25,6 +25,7 @@ def configure() -> None:
             *([] if person else [structlog.processors.format_exc_info]),
             renderer,
         ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )

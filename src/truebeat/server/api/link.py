@@ -78,7 +78,7 @@ class LinkEndpoint:
             principal = await self._tokens.authenticate(socket.headers.get("authorization", "").encode("latin-1"))
             workspace_id = socket.path_params["workspace_id"]
             lease = self._heartbeats.lease(workspace_id)
-            if not principal.is_workspace(workspace_id):
+            if not principal.is_workspace(lease.id):
                 raise Forbidden("only the workspace's own token may hold its link")
         except TruebeatError as error:
             await socket.send_denial_response(problem_response(error))
@@ -188,5 +188,5 @@ async def _receive(socket: WebSocket) -> link.Up:
         raise _RefusedError(link.CLOSE_INVALID, f"a frame is at most {link.FRAME_LIMIT} bytes")
     try:
         return _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _RefusedError(link.CLOSE_INVALID, f"not a frame: {error}") from None

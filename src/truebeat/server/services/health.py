@@ -97,8 +97,8 @@ class Health:
             cause=by,
         )
         verdict = await self._enqueue(lease, RestartOrdered(), now, extra_events=(event,))
-        if not verdict.record.restart_pending:
-            raise Conflict("the workspace changed meanwhile; look at it again")
+        if not verdict.changed:
+            raise Conflict("a restart is already pending; wait for the new generation")
         self._leases.watch(lease, self._clock.monotonic(), self._leases.provisioning_deadline)
         for listener in self.on_restart:
             listener(lease)
@@ -113,7 +113,9 @@ class Health:
             await token_store.revoke_workspace(connection, UUID(lease.id), now)
 
         log.info("removing workspace", workspace=lease.id, by=by)
-        await self._enqueue(lease, RemovalOrdered(), now, within=revoke)
+        verdict = await self._enqueue(lease, RemovalOrdered(), now, within=revoke)
+        if not verdict.changed:
+            raise Gone("the workspace was already removed")
         for listener in self.on_removed:
             listener(lease)
 
@@ -155,7 +157,7 @@ class Health:
         for item in batch:
             before = records.get(item.lease, item.lease.record)
             item.verdict = judge(before, item.observation, item.now)
-            if item.verdict.record is before:
+            if not item.verdict.changed:
                 continue
             records[item.lease] = item.verdict.record
             new_events.extend(item.extra_events)
@@ -185,7 +187,7 @@ class Health:
                 if lost:
                     raise _LostRaceError
                 for item in batch:
-                    if item.within is not None:
+                    if item.within is not None and item.verdict is not None and item.verdict.changed:
                         await item.within(connection)
                 return await event_store.append(connection, new_events)
         except _LostRaceError:

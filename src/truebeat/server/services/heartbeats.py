@@ -29,7 +29,7 @@ class Heartbeats:
 
     def lease(self, workspace_id: str) -> Lease:
         """The lease of a living workspace. Errors: NotFound, Gone."""
-        lease = self._leases.get(workspace_id)
+        lease = self._leases.get(workspace_id) or self._leases.get(workspace_id.lower())
         if lease is None:
             raise NotFound("no such workspace; register it, or check workspace_id")
         if lease.record.open(Symptom.REMOVED):

@@ -12,7 +12,7 @@ import msgspec
 
 from truebeat.domain.access import Permission, Role
 from truebeat.domain.health import RULES, Announcement, Status, created
-from truebeat.errors import Conflict, Gone, Invalid, NotFound
+from truebeat.errors import Gone, Invalid, NotFound
 from truebeat.protocol.resources import (
     ConditionView,
     CreatedWorkspace,
@@ -60,8 +60,6 @@ class Workspaces:
         self._events = events
         self._health = health
         self._clock = clock
-        #: ids whose restart order is on its way to the database: a second one meanwhile is a conflict too
-        self._ordering: set[str] = set()
 
     async def create(self, new: NewWorkspace) -> CreatedWorkspace:
         """With its first token: so nobody can claim it without one. Errors: Conflict, Invalid."""
@@ -140,13 +138,7 @@ class Workspaces:
     async def restart(self, workspace_id: UUID, by: str) -> RestartReply:
         """Order a new generation. Errors: NotFound, Gone, Conflict (no link, or one is pending)."""
         lease = await self._known(workspace_id)
-        if lease.id in self._ordering:
-            raise Conflict("a restart is being ordered at this moment; wait for the new generation")
-        self._ordering.add(lease.id)
-        try:
-            restart_id = await self._health.order_restart(lease.id, by)
-        finally:
-            self._ordering.discard(lease.id)
+        restart_id = await self._health.order_restart(lease.id, by)
         return RestartReply(restart_id=restart_id, status=lease.status)
 
     async def _known(self, workspace_id: UUID) -> Lease:

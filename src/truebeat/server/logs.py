@@ -8,8 +8,9 @@ import structlog
 
 
 def configure(level: str = "info") -> None:
-    """To stderr, one line an event from `level` up, JSON unless a person is looking. Tracebacks are plain: rich ones would print the
-    frames' variables, and with them tokens.
+    """To stderr, one line an event from `level` up, JSON unless a person is looking.
+
+    Tracebacks are plain: rich ones would print the frames' variables, and with them tokens.
     """
     person = sys.stderr.isatty()
     renderer: structlog.typing.Processor = (

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from truebeat.clock import ManualClock
+from truebeat.domain.health import ERRORS_OPEN_AT
 from truebeat.protocol import pipe
 from truebeat.workspace.executors.base import (
     AnsweredError,
@@ -86,7 +87,7 @@ async def test_a_control_request_timeout_marks_the_wedge(bench: Bench, text: str
 async def test_other_errors_count_and_mark_nothing(bench: Bench, text: str) -> None:
     await bench.fail(Exception(text))
     assert bench.flag.reason is None
-    assert bench.outcomes() == [(1.0, text or "Exception")]
+    assert bench.outcomes() == [(0.25, text or "Exception")]
 
 
 @pytest.mark.parametrize(
@@ -101,14 +102,14 @@ async def test_rate_limits_say_nothing_about_the_agent(bench: Bench, text: str) 
 async def test_an_answered_failure_is_no_wedge_whatever_it_quotes(bench: Bench) -> None:
     await bench.fail(AnsweredError("a tool said: control request timeout"))
     assert bench.flag.reason is None
-    assert bench.outcomes() == [(1.0, "a tool said: control request timeout")]
+    assert bench.outcomes() == [(0.25, "a tool said: control request timeout")]
 
 
 async def test_a_stream_without_a_result_failed(bench: Bench) -> None:
     with pytest.raises(TurnError, match="ended without a result"):
         await bench.take(Text("hello"), Progress("..."))
     await bench.fail()
-    assert bench.outcomes() == [(1.0, "the turn ended without a result")]
+    assert bench.outcomes()[0] == (0.25, "the turn ended without a result")
 
 
 @pytest.mark.parametrize("script", [(Result(""),), (Text(" \n"), Progress("x"), Result("  "))])
@@ -136,7 +137,7 @@ async def test_the_rate_is_over_the_last_turns_and_told_on_change_only(bench: Be
     await bench.fail(Exception("first"))
     await bench.take(*GOOD)
     await bench.fail(Exception("second"))
-    assert bench.outcomes() == [(1.0, "first"), (0.5, "first"), (2 / 3, "second")]
+    assert bench.outcomes() == [(0.25, "first"), (0.5, "second")]
     for _ in range(WINDOW_TURNS):
         await bench.take(*GOOD)
     assert bench.outcomes()[-1] == (0.0, "")
@@ -146,14 +147,21 @@ async def test_the_rate_is_over_the_last_turns_and_told_on_change_only(bench: Be
     assert len(bench.outcomes()) == told
 
 
+async def test_one_failed_turn_is_no_trend_and_two_of_the_first_four_are(bench: Bench) -> None:
+    await bench.fail(Exception("blip"))
+    assert bench.outcomes()[-1][0] < ERRORS_OPEN_AT
+    await bench.fail(Exception("again"))
+    assert bench.outcomes()[-1][0] >= ERRORS_OPEN_AT
+
+
 async def test_old_failures_are_forgotten_without_a_turn(bench: Bench) -> None:
     await bench.fail(Exception("blip"))
     bench.clock.advance(WINDOW_SECONDS - 1)
     bench.turns.refresh()
-    assert bench.outcomes() == [(1.0, "blip")]
+    assert bench.outcomes() == [(0.25, "blip")]
     bench.clock.advance(2)
     bench.turns.refresh()
-    assert bench.outcomes() == [(1.0, "blip"), (0.0, "")]
+    assert bench.outcomes() == [(0.25, "blip"), (0.0, "")]
 
 
 async def test_a_cancelled_turn_is_no_outcome(bench: Bench) -> None:

@@ -4,6 +4,7 @@
 - An error that means a wedge (`domain.symptoms`) marks it; other errors only count.
 - A rate limit is the upstream's matter: neither a success nor a failure of this agent, so it is not counted at all.
 - Only content clears a wedge: a result with text in it. An empty success proves nothing.
+- The rate is the failures among the window's turns, or among `WINDOW_LEAST` if there were fewer: one blip is no trend.
 - What is too old is forgotten, so that one bad minute does not stay for ever.
 """
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 #: the window: so many turns, so many seconds
 WINDOW_TURNS: Final = 20
 WINDOW_SECONDS: Final = 300.0
+#: turns the rate is taken over at least: the first failure after a start must not read as a rate of 1
+WINDOW_LEAST: Final = 4
 #: characters of an error's text that go up
 ERROR_LIMIT: Final = 2000
 
@@ -74,7 +77,8 @@ class Turns:
         while self._outcomes and self._outcomes[0][0] < oldest:
             self._outcomes.popleft()
         errors = [text for _, text in self._outcomes if text is not None]
-        now = (len(errors) / len(self._outcomes) if self._outcomes else 0.0, errors[-1] if errors else "")
+        rate = len(errors) / max(len(self._outcomes), WINDOW_LEAST)
+        now = (rate, errors[-1] if errors else "")
         if now != self._told:
             self._told = now
             self._send(pipe.Outcomes(error_rate=now[0], sample_error=now[1]))

@@ -100,6 +100,18 @@ def test_a_generation_that_is_still_starting_is_not_online():
     assert run(back, Beat("", 0.0, generation=2)).status is Status.ONLINE
 
 
+@pytest.mark.parametrize("state", [None, "stalled", "pondering"])
+def test_only_an_answer_of_a_supervised_worker_ends_the_waiting(state):
+    assert run(created(T0), Beat(state, None, generation=1)).status is Status.PROVISIONING
+
+
+def test_a_start_that_never_ends_fails_and_recovers_when_it_does():
+    hung = run(created(T0), Beat(None, None, generation=1), ProvisioningExpired(120))
+    assert hung.status is Status.FAILED
+    assert "did not start" in hung.open(Symptom.OVERDUE).detail
+    assert run(hung, Beat("", 0.0, generation=1)).status is Status.ONLINE
+
+
 def test_silence_and_the_beat_that_ends_it_keep_the_wedge():
     silent = run(ONLINE, WEDGED, LeaseExpired(45))
     assert silent.status is Status.OFFLINE

@@ -41,11 +41,17 @@ def is_problem(answer, status: int, code: str) -> bool:
     return answer.status_code == status
 
 
-@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
-@pytest.mark.parametrize("path", ["/workspaces", "/tokens"])
+#: a role is free text for a workspace and a word of a list for a token, so those bodies are for the former only
+REFUSED = [
+    pytest.param(path, body, id=f"{name} to {path}")
+    for path in ("/workspaces", "/tokens")
+    for name, body in BODIES.items()
+    if not (path == "/tokens" and b"role" in body)
+]
+
+
+@pytest.mark.parametrize(("path", "body"), REFUSED)
 async def test_a_bad_body_is_refused_and_changes_nothing(api, path, body):
-    if path == "/tokens" and b"role" in body:
-        pytest.skip("tested for workspaces")
     assert is_problem(await api("POST", path, content=body), 422, "invalid")
     assert (await api("GET", "/workspaces")).json() == {"workspaces": [], "seq": 0, "next": None}
     assert len((await api("GET", "/tokens")).json()) == 1

@@ -9,10 +9,12 @@ import pytest
 from truebeat.clock import ManualClock
 from truebeat.domain.health import Beat, LeaseExpired, Record, Status, Symptom, created
 from truebeat.errors import Conflict, Gone, NotFound, Unavailable
+from truebeat.protocol import link
 from truebeat.server.background.tasks import Duties
 from truebeat.server.leases import Leases
 from truebeat.server.services.events import EventLog
 from truebeat.server.services.health import Health, restart_id
+from truebeat.server.services.heartbeats import Heartbeats
 from truebeat.server.store import events as event_store
 from truebeat.server.store import workspaces as workspace_store
 from truebeat.server.store.workspaces import WorkspaceRow
@@ -167,6 +169,48 @@ async def test_removal_is_final_and_told_once(rig):
 async def test_an_unknown_workspace(rig):
     with pytest.raises(NotFound):
         await rig.health.observe(str(uuid4()), HEALTHY, rig.clock.now())
+
+
+async def test_silence_is_not_written_over_a_beat_that_came_meanwhile(rig):
+    lease = await rig.member()
+    await rig.observe(lease, HEALTHY)
+    rig.leases.stamp(lease, rig.clock.monotonic(), rig.clock.now())
+    await rig.observe(lease, LeaseExpired(45))
+    assert lease.status is Status.ONLINE
+    rig.clock.advance(46)
+    await rig.observe(lease, LeaseExpired(46))
+    assert lease.status is Status.OFFLINE
+
+
+async def test_what_comes_while_a_change_is_being_written_is_judged_after_it(rig):
+    """A beat that changes nothing now may change much once what is in flight is on disk."""
+    lease = await rig.member()
+    await rig.observe(lease, WEDGED)
+    await asyncio.gather(rig.observe(lease, HEALTHY), rig.observe(lease, WEDGED))
+    assert lease.status is Status.DEGRADED
+    assert lease.pending == 0
+
+
+def link_beat(**fields):
+    plain = {
+        "seq": 1, "generation": 1, "runtime_state": "", "error_rate": 0.0, "sample_error": "", "active_tasks": 0,
+        "current_task": "", "uptime_seconds": 1.0, "phase": "idle", "phase_age": 0.0, "worker_pid": 1, "restarts": 0,
+        "quarantine": "",
+    }  # fmt: skip
+    return link.Beat(**plain | fields)
+
+
+async def test_a_supervisor_whose_worker_never_comes_up_fails_at_the_provisioning_deadline(rig):
+    lease = await rig.member()
+    heartbeats = Heartbeats(rig.leases, rig.health, rig.clock)
+    for _ in range(13):
+        await heartbeats.accept_link(lease, link_beat(runtime_state=None, error_rate=None))
+        assert lease.status is Status.PROVISIONING
+        rig.clock.advance(10)
+    await heartbeats.accept_link(lease, link_beat(runtime_state=None, error_rate=None))
+    assert lease.status is Status.FAILED
+    await heartbeats.accept_link(lease, link_beat())
+    assert lease.status is Status.ONLINE
 
 
 async def test_a_restart_is_ordered_once_until_a_newer_generation_beats(rig):

@@ -109,15 +109,46 @@ async def test_hello_welcome_beat_ack(http, made, dial):
         assert await link.beat(generation=2) == "online"
 
 
-async def test_a_partial_http_beat_beside_the_link_hides_no_wedge(http, made, dial):
+@pytest.mark.parametrize("trouble", [{"runtime_state": "wedged", "sample_error": "stuck"}, {"error_rate": 0.9}])
+async def test_what_an_agent_says_over_http_hides_nothing_its_supervisor_says(http, made, dial, trouble):
     workspace_id, token = made
+
+    async def over_http(**fields):
+        body = {"workspace_id": workspace_id, "current_task": "x", **fields}
+        answer = await http.post("/registry/heartbeat", json=body, headers=bearer(token))
+        return answer.json()["status"]
+
     async with dial(*made) as link:
         await link.hello()
-        await link.beat(runtime_state="wedged", sample_error="stuck")
-        answer = await http.post(
-            "/registry/heartbeat", json={"workspace_id": workspace_id, "current_task": "x"}, headers=bearer(token)
-        )
-        assert answer.json()["status"] == "degraded"
+        await link.beat(**trouble)
+        assert await over_http() == "degraded"
+        assert await over_http(runtime_state="") == "degraded"
+        assert (await show(http, workspace_id))["current_task"] == "x"
+
+    async def unlinked():
+        return not (await show(http, workspace_id))["linked"]
+
+    await until(unlinked)
+    assert await over_http() == "degraded"  # nor while its link is away for a moment
+
+
+async def test_a_first_registration_by_http_then_a_supervisor_then_http_again(http, made, dial, live):
+    workspace_id, token = made
+    body = {"workspace_id": workspace_id}
+    assert (await http.post("/registry/heartbeat", json=body, headers=bearer(token))).json()["status"] == "online"
+    async with dial(*made) as link:
+        await link.hello()
+        assert await link.beat(runtime_state=None) == "provisioning"
+        assert await link.beat() == "online"
+
+
+@pytest.mark.parametrize("field", ["seq", "worker_pid", "restarts", "uptime_seconds"])
+async def test_absurd_numbers_are_refused(made, dial, field):
+    async with dial(*made) as link:
+        await link.hello()
+        await link.beat()
+        await link.send(link.frame() | {field: -(10**30)})
+        assert (await link.closed())[0] == 4422
 
 
 async def test_the_fence_survives_a_reconnect(made, dial):

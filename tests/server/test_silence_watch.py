@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from truebeat.clock import ManualClock
-from truebeat.domain.health import LeaseExpired, ProvisioningExpired, Record, created, judge
+from truebeat.domain.health import Beat, LeaseExpired, ProvisioningExpired, Record, Status, created, judge
 from truebeat.errors import Unavailable
 from truebeat.server.background.silence_watch import TICK, SilenceWatch
 from truebeat.server.leases import Leases
@@ -127,6 +127,36 @@ async def test_mass_silence_is_the_servers_own_problem_until_it_ends(rig):
     await rig.pass_time(2, beating=fleet[1:])
     assert rig.watch.suspended == ""
     assert rig.accused == [fleet[0].id]
+
+
+async def test_a_dead_part_of_the_fleet_is_believed_in_the_end(rig):
+    dead, living = [rig.member() for _ in range(10)], [rig.member() for _ in range(10)]
+    await rig.pass_time(LEASE + 500, beating=living, step=0.4)
+    assert rig.accused == []
+    assert rig.watch.suspended
+    await rig.pass_time(200, beating=living, step=0.4)
+    assert sorted(rig.accused) == sorted(lease.id for lease in dead)
+
+
+async def test_removed_members_do_not_dilute_mass_silence(rig):
+    removed, fleet = [rig.member() for _ in range(3000)], [rig.member() for _ in range(20)]
+    for lease in removed:
+        rig.leases.discard(lease)
+    assert len(rig.leases) == 20
+    assert {lease.id for lease in rig.leases} == {lease.id for lease in fleet}
+    await rig.pass_time(LEASE + 5)
+    assert rig.accused == []
+    assert rig.watch.suspended
+
+
+async def test_a_link_lost_during_a_start_is_silence_not_a_missed_deadline(rig):
+    one = rig.member(created(rig.clock.now()))
+    one.settle(judge(one.record, Beat(None, None, generation=1), rig.clock.now()).record, 1)
+    rig.beat(one)
+    rig.leases.link_lost(one, rig.clock.monotonic())
+    await rig.pass_time(6)
+    assert isinstance(rig.judged.heard[0][1], LeaseExpired)
+    assert one.status is Status.OFFLINE
 
 
 async def test_a_lost_link_is_accused_after_its_grace_unless_it_comes_back(rig):

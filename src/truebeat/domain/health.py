@@ -70,10 +70,15 @@ RULES: Final[dict[Symptom, Rule]] = {
     Symptom.OVERDUE: Rule(
         Status.FAILED,
         Witness.PLATFORM,
-        "no first beat within the provisioning deadline",
+        "no first beat, or no start of a new generation, within the provisioning deadline",
         "the first beat that says how the runtime is, or an operator restarts it",
     ),
-    Symptom.SILENT: Rule(Status.OFFLINE, Witness.SILENCE, "no beat within the lease", "the next beat"),
+    Symptom.SILENT: Rule(
+        Status.OFFLINE,
+        Witness.SILENCE,
+        "no beat within the lease, or the link is lost longer than its grace",
+        "the next beat",
+    ),
     Symptom.WEDGED: Rule(
         Status.DEGRADED,
         Witness.SELF,
@@ -176,8 +181,8 @@ def created(now: datetime) -> Record:
 class Beat:
     """One heartbeat.
 
-    runtime_state: "" is a claim of health, "wedged" an admission, None means unknown (a link frame that does not
-    know, or a partial HTTP beat beside a live link); any other text is kept by the shell and changes nothing here.
+    runtime_state: "" is a claim of health, "wedged" an admission, None means unknown (a link frame that does not know);
+    any other text is kept by the shell and changes nothing here.
     error_rate: 0..1, or None when unknown. generation: None for a plain HTTP runtime, which has no generations.
     """
 
@@ -306,11 +311,12 @@ def judge(record: Record, observation: Observation, now: datetime) -> Verdict:
                 conditions.open(Symptom.AWAITING, f"generation {generation} is starting")
         case LeaseExpired():
             # One that never beat is awaited, not silent; the provisioning deadline judges it.
-            if record.open(Symptom.AWAITING) is None:
+            if record.open(Symptom.AWAITING) is None or record.generation > 0:
                 conditions.open(Symptom.SILENT, f"no beat for {observation.silence:.1f} s")
         case ProvisioningExpired():
             if record.open(Symptom.AWAITING) is not None:
-                conditions.open(Symptom.OVERDUE, f"no first beat within {observation.deadline:.0f} s")
+                what = "no first beat" if record.generation == 0 else "the new generation did not start"
+                conditions.open(Symptom.OVERDUE, f"{what} within {observation.deadline:.0f} s")
         case BudgetSpent():
             # A pending restart has already overruled what the old generation's supervisor reports.
             if observation.generation >= record.generation and observation.generation > awaiting_above:
@@ -349,7 +355,8 @@ def changes_nothing(record: Record, beat: Beat) -> bool:
 
 
 def _judge_beat(conditions: _Conditions, beat: Beat, *, fulfils_restart: bool) -> None:
-    if fulfils_restart and beat.runtime_state is not None:
+    # A plain HTTP beat is a first beat whatever it says; a supervisor beats before its worker can: an answer counts.
+    if fulfils_restart and (beat.generation is None or beat.runtime_state in {"", WEDGED_STATE}):
         conditions.close(Symptom.AWAITING, Symptom.OVERDUE)
     conditions.close(Symptom.SILENT)
     if beat.runtime_state == WEDGED_STATE:

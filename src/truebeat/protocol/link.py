@@ -24,6 +24,10 @@ CLOSE_INVALID: Final = 4422
 CLOSE_UNAVAILABLE: Final = 4503
 
 
+Counter = Annotated[int, Meta(ge=0, le=2**53)]
+Seconds = Annotated[float, Meta(ge=0, le=1e12)]
+
+
 class Hello(Struct, kw_only=True, tag="hello"):
     """First frame up. `boot` names one start of the supervisor: milliseconds since the epoch at that start.
     A link with a newer boot replaces the present one; one with an older boot is refused (4409).
@@ -32,7 +36,7 @@ class Hello(Struct, kw_only=True, tag="hello"):
     version: int
     boot: Annotated[int, Meta(ge=0, le=2**53)]
     agent: Annotated[str, Meta(max_length=200)]
-    pid: int
+    pid: Counter
 
 
 class Beat(Struct, kw_only=True, tag="beat"):
@@ -43,19 +47,19 @@ class Beat(Struct, kw_only=True, tag="beat"):
     quarantine: the reason, once the restart budget is spent; "" otherwise.
     """
 
-    seq: int
+    seq: Counter
     generation: Annotated[int, Meta(ge=0, le=2**62)]
     runtime_state: str | None
     error_rate: Annotated[float, Meta(ge=0, le=1)] | None
     sample_error: str
-    active_tasks: Annotated[int, Meta(ge=0)]
+    active_tasks: Counter
     current_task: str
-    uptime_seconds: float
+    uptime_seconds: Seconds
     phase: Annotated[str, Meta(max_length=100)]
     #: seconds the worker has been in that phase
-    phase_age: float
-    worker_pid: int | None
-    restarts: int
+    phase_age: Seconds
+    worker_pid: Counter | None
+    restarts: Counter
     quarantine: str
 
 

@@ -37,7 +37,9 @@ class Lease:
         "last_beat_at",
         "linked",
         "name",
+        "pending",
         "phase",
+        "place",
         "record",
         "restarts",
         "runtime_state",
@@ -63,6 +65,10 @@ class Lease:
         self.term = term
         self.scheduled = math.inf
         self.linked = False
+        #: observations that wait to be written: until they are, `record` is not the last word
+        self.pending = 0
+        #: where it stands in the table's order
+        self.place = 0
         #: stamped since the last flush
         self.dirty = False
         self.last_beat_at: datetime | None = None
@@ -100,6 +106,7 @@ class Leases:
         self.dirty: list[Lease] = []
         self._by_id: dict[str, Lease] = {}
         self._order: list[Lease] = []
+        self._removed: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -112,12 +119,28 @@ class Leases:
 
     def add(self, row: WorkspaceRow, now: float) -> Lease:
         """Start a lease. `now` is monotonic: whoever is known at a server's start gets a whole lease from then."""
-        term = self.provisioning_deadline if row.record.open(Symptom.AWAITING) else self.lease
+        never_beat = row.record.open(Symptom.AWAITING) and row.record.generation == 0
+        term = self.provisioning_deadline if never_beat else self.lease
         lease = Lease(sys.intern(str(row.id)), row.name, row.record, row.version, now, term)
         self._by_id[lease.id] = lease
+        lease.place = len(self._order)
         self._order.append(lease)
         self.deadlines.watch(lease)
         return lease
+
+    def discard(self, lease: Lease) -> None:
+        """It was removed. Its id is remembered, to answer those who still beat for it."""
+        if self._by_id.pop(lease.id, None) is None:
+            return
+        self._removed.add(lease.id)
+        last = self._order.pop()
+        if last is not lease:
+            self._order[lease.place] = last
+            last.place = lease.place
+
+    def was_removed(self, workspace_id: str) -> bool:
+        """Removed since this server started; of earlier removals the database knows."""
+        return workspace_id in self._removed
 
     def stamp(self, lease: Lease, now: float, at: datetime) -> None:
         """A sign of life. Constant time; nothing else happens."""

@@ -87,6 +87,7 @@ class LinkEndpoint:
         session: _Session | None = None
         try:
             session = await self._greet(socket, lease)
+            await self._welcome(session)
             await self._listen(session)
         except WebSocketDisconnect:
             pass
@@ -118,6 +119,10 @@ class LinkEndpoint:
         if present is not None:
             reason = "replaced by a newer supervisor" if hello.boot > present.boot else "replaced by its own new link"
             spawn(present.close(link.CLOSE_REPLACED, reason), name="close replaced link")
+        return session
+
+    async def _welcome(self, session: _Session) -> None:
+        lease = session.lease
         await session.send(
             link.Welcome(
                 version=link.VERSION,
@@ -128,7 +133,6 @@ class LinkEndpoint:
         )
         if lease.record.restart_pending:
             await session.send(_restart_frame(lease))
-        return session
 
     async def _listen(self, session: _Session) -> None:
         while True:

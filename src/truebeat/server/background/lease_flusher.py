@@ -6,13 +6,16 @@ import asyncio
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from truebeat.errors import TruebeatError
+import structlog
+
 from truebeat.server.store import leases as lease_store
 from truebeat.server.store.leases import LeaseRow
 
 if TYPE_CHECKING:
     from truebeat.server.leases import Lease, Leases
     from truebeat.server.store.database import Database
+
+log = structlog.get_logger(__name__)
 
 #: seconds between flushes
 INTERVAL = 1.0
@@ -38,7 +41,10 @@ class LeaseFlusher:
         try:
             async with self._database.acquire() as connection:
                 await lease_store.upsert(connection, [_row(lease) for lease in taken])
-        except TruebeatError:
+        except (
+            Exception
+        ) as error:  # also what should not happen: a stamp that can't be written must not take others along
+            log.warning("stamps could not be written", count=len(taken), reason=str(error))
             for lease in taken:
                 if not lease.dirty:
                     lease.dirty = True

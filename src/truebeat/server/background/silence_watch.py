@@ -21,6 +21,8 @@ log = structlog.get_logger(__name__)
 
 #: seconds between looks at the heap
 TICK = 0.025
+#: seconds after which silence is believed although it is that of many, if others are heard meanwhile
+SUSPEND_LIMIT = 600.0
 #: seconds until a lease whose expiry was suspended, or could not be written, is looked at again
 RETRY = 1.0
 
@@ -33,6 +35,7 @@ class SilenceWatch:
         self._health = judged
         self._clock = clock
         self.suspended = ""
+        self._suspended_at = 0.0
         #: monotonic time of the last look
         self.looked_at = clock.monotonic()
 
@@ -55,12 +58,13 @@ class SilenceWatch:
         if not due and not self.suspended:
             return []
         silent, watched = self._leases.silent_share(now)
-        if is_mass_silence(silent, watched):
-            self._suspend(silent, watched)
+        believed = bool(self.suspended) and silent < watched and now - self._suspended_at > SUSPEND_LIMIT
+        if is_mass_silence(silent, watched) and not believed:
+            self._suspend(silent, watched, now)
             for lease in due:
                 self._leases.deadlines.retry(lease, now + RETRY)
             return []
-        if self.suspended:
+        if self.suspended and not believed:
             log.warning("mass silence is over; expiry goes on")
             self.suspended = ""
         return due
@@ -69,16 +73,17 @@ class SilenceWatch:
         """Tell the judge. What can't be written is looked at again later."""
         await asyncio.gather(*(self._expire(lease, now) for lease in due))
 
-    def _suspend(self, silent: int, watched: int) -> None:
+    def _suspend(self, silent: int, watched: int, now: float) -> None:
         if not self.suspended:
+            self._suspended_at = now
             log.error("mass silence: expiry is suspended, suspect this server's network", silent=silent, of=watched)
         self.suspended = f"{silent} of {watched} workspaces fell silent together; suspecting this server, not them"
 
     async def _expire(self, lease: Lease, now: float) -> None:
-        awaiting = lease.record.open(Symptom.AWAITING) is not None
+        never_beat = lease.record.open(Symptom.AWAITING) is not None and lease.record.generation == 0
         observation = (
             ProvisioningExpired(self._leases.provisioning_deadline)
-            if awaiting
+            if never_beat
             else LeaseExpired(max(now - lease.stamped, 0.0))
         )
         try:

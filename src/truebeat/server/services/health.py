@@ -16,9 +16,9 @@ import structlog
 
 from truebeat.domain.health import (
     RULES,
+    LeaseExpired,
     RemovalOrdered,
     RestartOrdered,
-    Symptom,
     Verdict,
     judge,
 )
@@ -76,7 +76,7 @@ class Health:
     async def observe(self, workspace_id: str, observation: Observation, now: datetime) -> Verdict:
         """Apply one observation. Errors: NotFound, Gone (removed), Unavailable (nothing was changed)."""
         lease = self._living(workspace_id)
-        if judge(lease.record, observation, now).record is lease.record and self._queue.empty():
+        if not lease.pending and not judge(lease.record, observation, now).changed:
             return Verdict(lease.record)
         return await self._enqueue(lease, observation, now)
 
@@ -116,21 +116,26 @@ class Health:
         verdict = await self._enqueue(lease, RemovalOrdered(), now, within=revoke)
         if not verdict.changed:
             raise Gone("the workspace was already removed")
+        self._leases.discard(lease)
         for listener in self.on_removed:
             listener(lease)
 
     def _living(self, workspace_id: str) -> Lease:
         lease = self._leases.get(workspace_id)
-        if lease is None:
-            raise NotFound("no such workspace; create it, or check its id")
-        if lease.record.open(Symptom.REMOVED):
+        if lease is not None:
+            return lease
+        if self._leases.was_removed(workspace_id):
             raise Gone("the workspace was removed; stop this agent or create a new workspace for it")
-        return lease
+        raise NotFound("no such workspace; create it, or check its id")
 
     async def _enqueue(self, lease: Lease, observation: Observation, now: datetime, **extra: Any) -> Verdict:
         done: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        lease.pending += 1
         self._queue.put_nowait(_Item(lease, observation, now, done, **extra))
-        return await done
+        try:
+            return await done
+        finally:
+            lease.pending -= 1
 
     # --- the writer, a duty of the server -------------------------------------------------------------------------
 
@@ -156,6 +161,9 @@ class Health:
         new_events: list[NewEvent] = []
         for item in batch:
             before = records.get(item.lease, item.lease.record)
+            if isinstance(item.observation, LeaseExpired) and self._clock.monotonic() < item.lease.deadline:
+                item.verdict = Verdict(before)  # it beat while this waited to be written
+                continue
             item.verdict = judge(before, item.observation, item.now)
             if not item.verdict.changed:
                 continue

@@ -30,30 +30,28 @@ class Heartbeats:
     def lease(self, workspace_id: str) -> Lease:
         """The lease of a living workspace. Errors: NotFound, Gone."""
         lease = self._leases.get(workspace_id) or self._leases.get(workspace_id.lower())
-        if lease is None:
-            raise NotFound("no such workspace; register it, or check workspace_id")
-        if lease.record.open(Symptom.REMOVED):
+        if lease is not None:
+            return lease
+        if self._leases.was_removed(workspace_id):
             raise Gone("the workspace was removed; stop this agent")
-        return lease
+        raise NotFound("no such workspace; register it, or check workspace_id")
 
     def accept(self, lease: Lease, beat: Heartbeat) -> health.Beat | None:
         """Stamp an HTTP beat. Returns the observation if it changes something, to be given to `settle`; else None."""
-        state = beat.runtime_state
-        if state is UNSET:
-            # Absent claims health. Beside a live link it is a partial beat, and those prove nothing.
-            state = None if lease.linked else ""
-        elif state is None:
-            state = ""
         lease.active_tasks = beat.active_tasks
-        lease.uptime_seconds = beat.uptime_seconds
         lease.current_task = clean(beat.current_task)
-        if state is not None:
-            lease.runtime_state = clean(state)
+        if is_supervised(lease):
+            # What its agent says over HTTP is for people. It proves nothing, and hides neither a wedge nor a dead
+            # supervisor.
+            return None
+        state = "" if beat.runtime_state is UNSET or beat.runtime_state is None else beat.runtime_state
+        lease.uptime_seconds = beat.uptime_seconds
+        lease.runtime_state = clean(state)
         lease.error_rate = beat.error_rate
         lease.sample_error = clean(beat.sample_error)
         self._leases.stamp(lease, self._clock.monotonic(), self._clock.now())
         observation = health.Beat(state, beat.error_rate, lease.sample_error)
-        return None if changes_nothing(lease.record, observation) else observation
+        return None if not lease.pending and changes_nothing(lease.record, observation) else observation
 
     async def settle(self, lease: Lease, observation: health.Observation) -> None:
         """Judge it and write what it changed."""
@@ -81,8 +79,21 @@ class Heartbeats:
         if beat.runtime_state == "" and lease.record.open(Symptom.QUARANTINED):
             # The worker of a new generation answered its executor's start handshake: that is its canary.
             await self.settle(lease, health.GenerationVerified(beat.generation))
-        if not changes_nothing(lease.record, observation):
+        if lease.pending or not changes_nothing(lease.record, observation):
             await self.settle(lease, observation)
+        awaiting = lease.record.open(Symptom.AWAITING)
+        deadline = self._leases.provisioning_deadline
+        if awaiting is not None and (self._clock.now() - awaiting.since).total_seconds() > deadline:
+            # It beats, and its new generation does not come up.
+            await self.settle(lease, health.ProvisioningExpired(deadline))
+
+
+def is_supervised(lease: Lease) -> bool:
+    """A supervisor speaks for it: its link is open, or was a moment ago (generations come only over links).
+
+    Once that has been silent for long enough to be offline, plain beats count again: somebody runs it without one.
+    """
+    return lease.linked or (lease.record.generation > 0 and lease.record.open(Symptom.SILENT) is None)
 
 
 def clean(text: str | None) -> str:

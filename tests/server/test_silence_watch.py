@@ -21,7 +21,11 @@ class Judged:
     def __init__(self, leases):
         self.leases = leases
         self.heard = []
+        self.told = []
         self.down = False
+
+    async def tell(self, event):
+        self.told.append(event.type)
 
     async def observe(self, workspace_id, observation, now):
         if self.down:
@@ -127,6 +131,7 @@ async def test_mass_silence_is_the_servers_own_problem_until_it_ends(rig):
     await rig.pass_time(2, beating=fleet[1:])
     assert rig.watch.suspended == ""
     assert rig.accused == [fleet[0].id]
+    assert rig.judged.told == ["EXPIRY_SUSPENDED", "EXPIRY_RESUMED"]
 
 
 async def test_a_dead_part_of_the_fleet_is_believed_in_the_end(rig):

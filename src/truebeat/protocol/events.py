@@ -14,6 +14,8 @@ class Event(Struct, kw_only=True):
 
     type: WORKSPACE_PROVISIONING, _ONLINE, _OFFLINE, _DEGRADED, _FAILED, _REMOVED: the judged status, with
     payload {name, status, previous, conditions, sample_error}; RESTART_ORDERED with payload {restart_id, by}.
+    EXPIRY_SUSPENDED and EXPIRY_RESUMED, of no workspace: so many are silent together that the server suspects itself;
+    payload {silent, watched}.
     cause: the observation that did it (beat, lease_expired, ...), or who ordered it.
     """
 

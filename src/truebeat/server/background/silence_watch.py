@@ -11,6 +11,7 @@ from truebeat.domain.health import LeaseExpired, ProvisioningExpired, Symptom
 from truebeat.domain.silence import is_mass_silence
 from truebeat.errors import Gone, NotFound, TruebeatError
 from truebeat.server.background.tasks import spawn
+from truebeat.server.store.events import NewEvent
 
 if TYPE_CHECKING:
     from truebeat.clock import Clock
@@ -66,6 +67,7 @@ class SilenceWatch:
             return []
         if self.suspended and not believed:
             log.warning("mass silence is over; expiry goes on")
+            self._tell("EXPIRY_RESUMED", {})
             self.suspended = ""
         return due
 
@@ -77,7 +79,15 @@ class SilenceWatch:
         if not self.suspended:
             self._suspended_at = now
             log.error("mass silence: expiry is suspended, suspect this server's network", silent=silent, of=watched)
+            self._tell("EXPIRY_SUSPENDED", {"silent": silent, "watched": watched})
         self.suspended = f"{silent} of {watched} workspaces fell silent together; suspecting this server, not them"
+
+    def _tell(self, event_type: str, payload: dict[str, int]) -> None:
+        """Loudly: everybody who watches the fleet must know that silence is not being judged."""
+        event = NewEvent(
+            at=self._clock.now(), type=event_type, workspace_id=None, payload=payload, cause="silence_watch"
+        )
+        spawn(self._health.tell(event), name="tell of mass silence")
 
     async def _expire(self, lease: Lease, now: float) -> None:
         never_beat = lease.record.open(Symptom.AWAITING) is not None and lease.record.generation == 0

@@ -120,6 +120,12 @@ class Health:
         for listener in self.on_removed:
             listener(lease)
 
+    async def tell(self, event: NewEvent) -> None:
+        """An event that belongs to no workspace's health. Errors: Unavailable."""
+        async with self._database.transaction() as connection:
+            written = await event_store.append(connection, [event])
+        self._events.publish(written)
+
     def _living(self, workspace_id: str) -> Lease:
         lease = self._leases.get(workspace_id)
         if lease is not None:

@@ -12,7 +12,7 @@ import re
 import secrets
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid4
 
 import structlog
@@ -121,7 +121,7 @@ class Tokens:
             row = await token_store.by_hash(connection, token_hash)
             if row is None:
                 raise Unauthenticated("this token is not known; get a new one, or re-read the token file")
-            if row.workspace_id is not None and row.revoked_at is not None:
+            if row.workspace_id is not None:
                 workspace = await workspace_store.get(connection, row.workspace_id)
                 if workspace is not None and workspace.record.status is Status.REMOVED:
                     raise Gone("the workspace was removed; stop this agent")
@@ -195,11 +195,7 @@ class Tokens:
         now = self._clock.now()
         async with self._database.transaction() as connection:
             if workspace_id is not None:
-                workspace = await workspace_store.get(connection, workspace_id)
-                if workspace is None:
-                    raise NotFound("no such workspace; create it first")
-                if workspace.record.status is Status.REMOVED:
-                    raise Gone("the workspace was removed; it gets no token")
+                await _hold_living(connection, workspace_id)
             secret, row = new_token(name, role, workspace_id, now)
             if expires_in is not None:
                 row = replace(row, expires_at=now + timedelta(seconds=expires_in))
@@ -208,13 +204,15 @@ class Tokens:
 
     async def rotate(self, token_id: UUID) -> IssuedToken:
         """A successor of the same name, role and life span; the old one lives until the new one was used, or
-        10 minutes. Errors: NotFound, Conflict.
+        10 minutes. Errors: NotFound, Gone, Conflict.
         """
         now = self._clock.now()
         async with self._database.transaction() as connection:
             old = await token_store.get(connection, token_id)
             if old is None:
                 raise NotFound("no such token")
+            if old.workspace_id is not None:
+                await _hold_living(connection, old.workspace_id)
             if old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= now):
                 raise Conflict("this token is no longer valid; issue a new one")
             if old.replaced_by is not None:
@@ -249,6 +247,15 @@ class Tokens:
             if begin < 0:
                 raise NotFound("after: no such token")
         return [view(row) for row in rows[begin : None if limit is None else begin + limit]]
+
+
+async def _hold_living(connection: Any, workspace_id: UUID) -> None:
+    """The workspace lives, and is not removed until the transaction ends: a removal ends the tokens it sees."""
+    workspace = await workspace_store.hold(connection, workspace_id)
+    if workspace is None:
+        raise NotFound("no such workspace; create it first")
+    if workspace.record.status is Status.REMOVED:
+        raise Gone("the workspace was removed; it gets no token")
 
 
 def digest(secret: bytes) -> bytes:

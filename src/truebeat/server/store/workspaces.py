@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import asyncpg
 
 from truebeat.domain.health import Condition, Record, Status, Symptom
-from truebeat.errors import Conflict, Invalid, NotFound
+from truebeat.errors import Conflict, Gone, Invalid, NotFound
 from truebeat.server.store.database import encode_json
 from truebeat.server.store.sql import queries, storable
 
@@ -68,6 +68,14 @@ async def get(conn: Any, workspace_id: UUID) -> WorkspaceRow | None:
     return None if found is None else _row(found)
 
 
+async def hold(conn: Any, workspace_id: UUID) -> WorkspaceRow | None:
+    """As `get`; nobody changes or removes it until the caller's transaction ends. Before a lock on its tokens, never
+    after: removal takes them in that order.
+    """
+    found = await conn.fetchrow(_SQL["hold"], workspace_id)
+    return None if found is None else _row(found)
+
+
 async def page(
     conn: Any,
     *,
@@ -111,11 +119,15 @@ async def save_records(conn: Any, changes: Sequence[tuple[UUID, int, Record]]) -
 async def register(
     conn: Any, workspace_id: UUID, *, url: str | None, agent_card: dict[str, Any] | None, now: datetime
 ) -> bool:
-    """True for exactly one caller: the first registration. Raises NotFound."""
+    """True for exactly one caller: the first registration. Nobody removes it until the caller's transaction ends.
+    Raises NotFound, Gone (it was removed).
+    """
     url = None if url is None else storable(url)
     if await conn.fetchval(_SQL["register_first"], workspace_id, url, agent_card, now) is not None:
         return True
     if await conn.fetchval(_SQL["register_again"], workspace_id, url, agent_card) is None:
+        if await get(conn, workspace_id) is not None:
+            raise Gone("the workspace was removed; stop this agent")
         raise NotFound(f"there is no workspace {workspace_id}")
     return False
 

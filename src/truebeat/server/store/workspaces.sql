@@ -10,6 +10,13 @@ SELECT id, name, role, parent_id, url, agent_card, created_at, registered_at, co
 FROM workspaces
 WHERE id = $1
 
+-- name: hold
+-- Until the caller's transaction ends nobody removes it. Not for those who write it next: two of them would deadlock.
+SELECT id, name, role, parent_id, url, agent_card, created_at, registered_at, conditions, generation, awaiting_above, version
+FROM workspaces
+WHERE id = $1
+FOR SHARE
+
 -- name: page
 -- By name, then id; the page after ($1, $2). Status $4 or any; removed ones only if asked for ($5).
 SELECT id, name, role, parent_id, url, agent_card, created_at, registered_at, conditions, generation, awaiting_above, version
@@ -53,14 +60,15 @@ WHERE workspaces.id = won.id AND workspaces.version = won.expected
 RETURNING workspaces.id
 
 -- name: register_first
--- Only the first registration finds the row; what is not told stays as it is.
+-- Only the first registration finds the row; what is not told stays as it is. Whoever is told the id holds the row's
+-- lock: it is not removed until their transaction ends.
 UPDATE workspaces
 SET url = coalesce($2, url), agent_card = coalesce($3, agent_card), registered_at = $4
-WHERE id = $1 AND registered_at IS NULL
+WHERE id = $1 AND registered_at IS NULL AND status <> 'removed'
 RETURNING id
 
 -- name: register_again
 UPDATE workspaces
 SET url = coalesce($2, url), agent_card = coalesce($3, agent_card)
-WHERE id = $1
+WHERE id = $1 AND status <> 'removed'
 RETURNING id

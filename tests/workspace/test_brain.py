@@ -146,6 +146,25 @@ def test_a_worker_that_stops_ticking_is_not_called_healthy() -> None:
     assert only_beat(scene.do(ev.WorkerWedged(1, "stuck"))).runtime_state == "wedged"
 
 
+def test_a_stall_before_ready_claims_nothing() -> None:
+    scene = Scene()
+    scene.do(welcome())
+    scene.do(ev.WorkerStarted(1, 77))
+    scene.do(ev.WorkerTicked(1))
+    assert only_beat(scene.do(ev.TimerDue(), after=5.0)).runtime_state is None
+    assert only_beat(scene.do(ev.PhaseChanged(1, "importing", ""), after=1.0)).runtime_state is None
+
+
+def test_the_error_rate_is_unknown_until_a_generation_is_ready_and_then_none_failed() -> None:
+    scene = Scene().running()
+    assert only_beat(scene.do(ev.OutcomesChanged(1, 0.7, "boom"), after=1.0)).error_rate == 0.7
+    scene.do(ev.WorkerExited(1, "exit code 1"))
+    scene.do(ev.TreeGone(1))
+    assert only_beat(scene.wait()).error_rate is None
+    ready = only_beat(scene.do(ev.WorkerReady(2)))
+    assert (ready.error_rate, ready.sample_error) == (0.0, "")
+
+
 def test_a_dead_worker_is_told_its_tree_ended_and_another_started() -> None:
     scene = Scene().running()
     commands = scene.do(ev.WorkerExited(1, "killed by SIGKILL"))

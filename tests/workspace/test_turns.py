@@ -72,7 +72,18 @@ def bench() -> Bench:
 
 async def test_a_turn_tells_its_phases_and_gives_the_result(bench: Bench) -> None:
     assert await bench.take(*GOOD) == Result("hello")
-    assert bench.sent == [pipe.Phase(name="working", current_task="T1"), pipe.Phase(name="idle")]
+    assert [frame for frame in bench.sent if isinstance(frame, pipe.Phase)] == [
+        pipe.Phase(name="working", current_task="T1"),
+        pipe.Phase(name="idle"),
+    ]
+
+
+async def test_the_first_outcome_is_told_even_if_it_is_good(bench: Bench) -> None:
+    bench.turns.refresh()
+    assert bench.outcomes() == []
+    await bench.take(*GOOD)
+    await bench.take(*GOOD)
+    assert bench.outcomes() == [(0.0, "")]
 
 
 @pytest.mark.parametrize("text", ["Control request timeout: initialize", "x: CONTROL REQUEST TIMEOUT: interrupt"])

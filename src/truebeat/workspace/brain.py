@@ -1,7 +1,7 @@
 """The supervisor's rules, pure: an event, the time and a dice in; commands out. supervisor.py performs them.
 
 The worker's life is a stage (stages.py). What is claimed (`_claim`) follows from the facts: "wedged" while there is a
-wedge, "stalled" while a worker that used to tick does not, "" only if the current generation is ready and admits
+wedge, "stalled" while a ready worker that used to tick does not, "" only if the current generation is ready and admits
 nothing, else None (unknown). No path omits it: every beat is built in one place.
 """
 
@@ -60,6 +60,7 @@ class Brain:
         self._phase = "waiting"
         self._phase_since = 0.0
         self._task = ""
+        #: what the worker told; a ready generation that told nothing yet had no failures
         self._error_rate: float | None = None
         self._sample_error = ""
         self._pid: int | None = None
@@ -361,7 +362,7 @@ class Brain:
     def _claim(self) -> str | None:
         if self.wedge:
             return WEDGED
-        if self.stalled:
+        if self.stalled and self.ready:
             return STALLED
         return "" if self.ready and self.stage is Stage.RUNNING else None
 
@@ -370,7 +371,7 @@ class Brain:
             seq=self._seq,
             generation=self.generation,
             runtime_state=self._claim(),
-            error_rate=self._error_rate,
+            error_rate=0.0 if self._error_rate is None and self.ready else self._error_rate,
             sample_error=(self.wedge or (STALLED_TEXT if self.stalled else self._sample_error))[:TEXT_LIMIT],
             active_tasks=1 if self._task else 0,
             current_task=self._task[:TEXT_LIMIT],

@@ -50,7 +50,8 @@ class Turns:
         self._flag = flag
         #: (when, the error's text or None), oldest first
         self._outcomes: deque[tuple[float, str | None]] = deque(maxlen=WINDOW_TURNS)
-        self._told = (0.0, "")
+        #: None until the first outcome, which is told whatever it is: a good one can close what others opened
+        self._told: tuple[float, str] | None = None
         self.busy = False
 
     async def take(self, turn: Turn, on_output: Callable[[Output], None] | None = None) -> Result:
@@ -76,6 +77,8 @@ class Turns:
         oldest = self._clock.monotonic() - WINDOW_SECONDS
         while self._outcomes and self._outcomes[0][0] < oldest:
             self._outcomes.popleft()
+        if self._told is None and not self._outcomes:
+            return
         errors = [text for _, text in self._outcomes if text is not None]
         rate = len(errors) / max(len(self._outcomes), WINDOW_LEAST)
         now = (rate, errors[-1] if errors else "")

@@ -13,7 +13,6 @@ from websockets.exceptions import ConnectionClosed
 from truebeat.clock import SystemClock
 from truebeat.domain.access import Principal, Role
 from truebeat.errors import Gone
-from truebeat.server.api import events as api_events
 from truebeat.server.services import events as event_service
 from truebeat.server.services.events import EventLog
 from truebeat.server.store import events as event_store
@@ -206,7 +205,7 @@ async def test_a_stream_that_may_not_be_says_why(live, path, token, close, code)
 
 
 async def test_a_revoked_token_ends_its_stream(live, monkeypatch):
-    monkeypatch.setattr(api_events, "RECHECK", 0.05)
+    monkeypatch.setattr("truebeat.server.services.tokens.RECHECK", 0.05)
     issued = (await post(live, "/tokens", name="x", role="viewer")).json()
     async with asyncio.timeout(20), dial(live, token=issued["token"]) as socket:
         await post(live, "/workspaces", name="ada")

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from truebeat.domain.access import Permission
-from truebeat.errors import Invalid, TruebeatError, Unauthenticated, Unavailable
+from truebeat.errors import Invalid, TruebeatError, Unauthenticated
 from truebeat.server.api.call import authorization, permit
 from truebeat.server.api.problems import problem
 from truebeat.server.background.tasks import spawn
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-#: seconds after which an open stream's token is looked at again: a revoked one ends its streams too
-RECHECK: Final = 15.0
 #: close code of a stream that ends because the server stops: dial again
 CLOSE_RESTART: Final = 1012
 
@@ -83,7 +81,7 @@ class EventStream:
         try:
             async with asyncio.TaskGroup() as group:
                 stream = await self._subscribe(socket)
-                recheck = group.create_task(self._recheck(socket))
+                recheck = group.create_task(self._tokens.until_ended(authorization(socket.scope["headers"])))
                 async for text in stream:
                     await socket.send_text(text.decode())
                 recheck.cancel()
@@ -95,15 +93,6 @@ class EventStream:
             await _close(socket, 4000 + told.status, told.detail, msgspec.json.encode(frame).decode())
         except* (WebSocketDisconnect, RuntimeError):
             log.debug("an event stream's client went away")
-
-    async def _recheck(self, socket: WebSocket) -> None:
-        """Raises when the token is no longer good. An outage of the database is no reason to end a stream."""
-        while True:
-            await asyncio.sleep(RECHECK)
-            try:
-                await self._tokens.authenticate(authorization(socket.scope["headers"]))
-            except Unavailable:
-                continue
 
     async def _subscribe(self, socket: WebSocket) -> Any:
         if "token" in socket.query_params:

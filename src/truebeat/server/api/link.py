@@ -9,7 +9,7 @@ import msgspec
 import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from truebeat.errors import Forbidden, TruebeatError, Unavailable
+from truebeat.errors import Forbidden, Gone, TruebeatError, Unavailable
 from truebeat.protocol import link
 from truebeat.server.api.problems import problem_response
 from truebeat.server.background.tasks import spawn
@@ -88,7 +88,11 @@ class LinkEndpoint:
         try:
             session = await self._greet(socket, lease)
             await self._welcome(session)
-            await self._listen(session)
+            ended = spawn(self._end_with_token(session), name="link's token")
+            try:
+                await self._listen(session)
+            finally:
+                ended.cancel()
         except WebSocketDisconnect:
             pass
         except _RefusedError as refusal:
@@ -133,6 +137,18 @@ class LinkEndpoint:
         )
         if lease.record.restart_pending:
             await session.send(_restart_frame(lease))
+
+    async def _end_with_token(self, session: _Session) -> None:
+        """A link lives no longer than its token."""
+        try:
+            await self._tokens.until_ended(session.socket.headers.get("authorization", "").encode("latin-1"))
+        except TruebeatError as error:
+            code = link.CLOSE_GONE if isinstance(error, Gone) else link.CLOSE_UNAUTHENTICATED
+            if self._sessions.get(session.lease.id) is session:
+                # Now, not when its other end answers: no beat of it counts any more.
+                del self._sessions[session.lease.id]
+                self._leases.link_lost(session.lease, self._clock.monotonic())
+            await session.close(code, error.message)
 
     async def _listen(self, session: _Session) -> None:
         while True:

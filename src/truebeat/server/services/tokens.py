@@ -7,12 +7,13 @@ database restart doesn't take the fleet offline.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 import secrets
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 from uuid import UUID, uuid4
 
 import structlog
@@ -37,6 +38,8 @@ log = structlog.get_logger(__name__)
 FRESH: Final = 60.0
 #: seconds a checked token stays good while the database does not answer
 STALE_GOOD: Final = 15 * 60.0
+#: seconds after which the token of an open link or stream is looked at again, if nothing ended it here
+RECHECK: Final = 15.0
 #: how long a rotated token lives on, unless its successor is used first
 OVERLAP: Final = timedelta(minutes=10)
 #: the name of the token that TRUEBEAT_ADMIN_TOKEN sets; no other token may have it
@@ -67,6 +70,8 @@ class Tokens:
         #: raised by every revocation: a check that was under way meanwhile is not cached
         self._epoch = 0
         self._used: dict[UUID, datetime] = {}
+        #: wakes whoever holds a connection open by this header
+        self._watchers: dict[asyncio.Future[None], bytes] = {}
         #: successor -> the rotated token that ends when the successor is first used
         self._rotated: dict[UUID, UUID] = {}
 
@@ -115,6 +120,29 @@ class Tokens:
             self._remember(header, row, principal)
         return principal
 
+    async def until_ended(self, header: bytes | None) -> NoReturn:
+        """Waits, and raises when the token is no longer good: at once if it ended through this server, else within
+        `RECHECK` seconds. Errors: Unauthenticated, Gone. An outage of the database ends nothing.
+        """
+        while True:
+            ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._watchers[ended] = header or b""  # before the look: what ends meanwhile is looked at again
+            try:
+                await self.authenticate(header)
+            except Unavailable as error:
+                log.debug("a token could not be looked at again", reason=error.message)
+            else:
+                await asyncio.wait({ended}, timeout=RECHECK)
+                continue
+            finally:
+                del self._watchers[ended]
+            await asyncio.sleep(RECHECK)
+
+    def _wake(self) -> None:
+        for ended, header in self._watchers.items():
+            if header not in self._known and not ended.done():
+                ended.set_result(None)
+
     async def _check(self, token_hash: bytes) -> TokenRow:
         now = self._clock.now()
         async with self._database.acquire() as connection:
@@ -149,6 +177,7 @@ class Tokens:
         self._epoch += 1
         for header in [header for header, entry in self._known.items() if entry.token_id in token_ids]:
             del self._known[header]
+        self._wake()
 
     def forget_workspace(self, workspace_id: str) -> None:
         """The workspace was removed, and its tokens with it."""
@@ -156,6 +185,7 @@ class Tokens:
         stale = [header for header, entry in self._known.items() if entry.principal.workspace_id == workspace_id]
         for header in stale:
             del self._known[header]
+        self._wake()
 
     async def flush_used(self) -> None:
         """Write when tokens were last used; what can't be written now is dropped."""

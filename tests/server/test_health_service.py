@@ -200,6 +200,19 @@ def link_beat(**fields):
     return link.Beat(**plain | fields)
 
 
+async def test_a_beat_that_seems_to_change_nothing_ends_the_wedge_that_is_being_written(rig):
+    lease = await rig.member()
+    heartbeats = Heartbeats(rig.leases, rig.health, rig.clock)
+    await heartbeats.accept_link(lease, link_beat())
+    await asyncio.gather(
+        heartbeats.accept_link(lease, link_beat(runtime_state="wedged", sample_error="stuck")),
+        heartbeats.accept_link(lease, link_beat()),
+    )
+    assert lease.status is Status.ONLINE
+    types = [event.type for event in await rig.events_on_disk()]
+    assert types == ["WORKSPACE_ONLINE", "WORKSPACE_DEGRADED", "WORKSPACE_ONLINE"]
+
+
 async def test_a_supervisor_whose_worker_never_comes_up_fails_at_the_provisioning_deadline(rig):
     lease = await rig.member()
     heartbeats = Heartbeats(rig.leases, rig.health, rig.clock)

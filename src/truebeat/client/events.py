@@ -82,10 +82,6 @@ class EventStream:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @property
-    def connected(self) -> bool:
-        return self._socket is not None
-
     def open(self) -> None:
         """Connect now; Unavailable if the server does not answer."""
         if self._socket is None:

@@ -71,10 +71,6 @@ class Deadlines(Generic[_L]):
         """Look at this lease again at `at`, whatever its deadline."""
         self._push(lease, at)
 
-    def next_at(self) -> float:
-        """When the next entry comes due; infinity when there is none."""
-        return self._heap[0][0] if self._heap else math.inf
-
     def _push(self, lease: _L, deadline: float) -> None:
         lease.scheduled = deadline
         self._tie += 1

@@ -21,7 +21,6 @@ CLOSE_NOT_FOUND: Final = 4404
 CLOSE_REPLACED: Final = 4409
 CLOSE_GONE: Final = 4410
 CLOSE_INVALID: Final = 4422
-CLOSE_UNAVAILABLE: Final = 4503
 
 
 Counter = Annotated[int, Meta(ge=0, le=2**53)]

@@ -53,7 +53,6 @@ _BEARER: Final = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] ([!-~]{1,200})")
 class _Known:
     principal: Principal
     token_id: UUID
-    checked_at: float
     #: monotonic seconds; never beyond the token's own expiry
     fresh_until: float
     good_until: float
@@ -171,7 +170,7 @@ class Tokens:
         left = STALE_GOOD
         if row.expires_at is not None:
             left = min(left, (row.expires_at - self._clock.now()).total_seconds())
-        self._known[header] = _Known(principal, row.id, now, now + min(FRESH, left), now + left)
+        self._known[header] = _Known(principal, row.id, now + min(FRESH, left), now + left)
 
     def _forget(self, *token_ids: UUID) -> None:
         self._epoch += 1

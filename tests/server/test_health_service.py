@@ -195,7 +195,8 @@ def link_beat(**fields):
     plain = {
         "seq": 1, "generation": 1, "runtime_state": "", "error_rate": 0.0, "sample_error": "", "active_tasks": 0,
         "current_task": "", "uptime_seconds": 1.0, "phase": "idle", "phase_age": 0.0, "worker_pid": 1, "restarts": 0,
-        "quarantine": "",
+        "quarantine": "", "counters": link.Counters(), "loop_lag": 0.0, "tick_age": 0.1, "process_state": "S",
+        "canary": None, "phase_bound": None, "stall": "", "note": "", "capacity": 1, "holding": [],
     }  # fmt: skip
     return link.Beat(**plain | fields)
 

@@ -40,7 +40,7 @@ class Link:
     async def send(self, frame):
         await self.socket.send(json.dumps(frame))
 
-    async def hello(self, boot=1, version=1):
+    async def hello(self, boot=1, version=2):
         await self.send({"type": "hello", "version": version, "boot": boot, "agent": "python", "pid": 1})
         return await self.receive()
 
@@ -49,7 +49,9 @@ class Link:
         return {
             "type": "beat", "seq": self.seq, "generation": 1, "runtime_state": "", "error_rate": 0.0,
             "sample_error": "", "active_tasks": 0, "current_task": "", "uptime_seconds": 1.0, "phase": "idle",
-            "phase_age": 0.5, "worker_pid": 42, "restarts": 0, "quarantine": "", **fields,
+            "phase_age": 0.5, "worker_pid": 42, "restarts": 0, "quarantine": "",
+            "counters": {}, "loop_lag": 0.0, "tick_age": 0.1, "process_state": "S", "canary": None,
+            "phase_bound": None, "stall": "", "note": "", "capacity": 1, "holding": [], **fields,
         }  # fmt: skip
 
     async def beat(self, **fields):
@@ -166,7 +168,7 @@ async def test_a_newer_boot_replaces_and_an_older_one_is_refused(http, made, dia
         await first.beat()
         await second.hello(boot=11)
         assert (await first.closed())[0] == 4409
-        await third.send({"type": "hello", "version": 1, "boot": 9, "agent": "python", "pid": 1})
+        await third.send({"type": "hello", "version": 2, "boot": 9, "agent": "python", "pid": 1})
         assert (await third.closed())[0] == 4409
         assert await second.beat() == "online"
         assert (await show(http, made[0]))["linked"]

@@ -16,7 +16,7 @@ async def test_a_revoked_token_loses_its_link_at_once(live):
         url = f"{live.replace('http', 'ws', 1)}/workspaces/{made['workspace']['id']}/link"
         bearer = {"Authorization": f"Bearer {made['token']}"}
         async with websockets.connect(url, additional_headers=bearer) as socket:
-            await socket.send(json.dumps({"type": "hello", "version": 1, "boot": 1, "agent": "python", "pid": 1}))
+            await socket.send(json.dumps({"type": "hello", "version": 2, "boot": 1, "agent": "python", "pid": 1}))
             assert json.loads(await socket.recv())["type"] == "welcome"
             (token,) = [view for view in (await http.get("/tokens")).json() if view["workspace_id"]]
             (await http.delete(f"/tokens/{token['id']}")).raise_for_status()

@@ -67,7 +67,7 @@ class FakeServer:
                 connection.close(self.close_with, "refused")
                 return
             self.hellos.append(hello)
-            welcome = {"type": "welcome", "version": 1, "generation": self.generation}
+            welcome = {"type": "welcome", "version": 2, "generation": self.generation}
             connection.send(json.dumps({**welcome, "beat_interval": self.beat_interval, "lease": 5.0}))
             self.connections.append(connection)
             for text in connection:

@@ -56,7 +56,7 @@ def main(mode: str) -> None:
     say(type="ready")
     say(type="phase", name="idle")
     while mode == "ticking":
-        say(type="tick", lag=0.0)
+        say(type="tick", lag=0.0, counters={})
         time.sleep(0.1)
     with os.fdopen(IN, "rb", closefd=False) as commands:
         for line in commands:

@@ -18,7 +18,7 @@ POLICY = RestartPolicy(limit=2, window=100.0, first_delay=1.0, jitter=0.0)
 
 
 def welcome(generation: int = 0, beat_interval: float = 10.0) -> ev.LinkUp:
-    return ev.LinkUp(link.Welcome(version=1, generation=generation, beat_interval=beat_interval, lease=45.0))
+    return ev.LinkUp(link.Welcome(version=2, generation=generation, beat_interval=beat_interval, lease=45.0))
 
 
 class Scene:

@@ -12,6 +12,7 @@ from wsproto.events import AcceptConnection, Message, Ping, Pong, RejectConnecti
 from truebeat.clock import ManualClock
 from truebeat.protocol import link as frames
 from truebeat.protocol import pipe as worker_frames
+from truebeat.protocol.link import Counters
 from truebeat.workspace import logs, pipe
 from truebeat.workspace.events import LinkLost, Refusal
 from truebeat.workspace.link import Address, Link, Unknown, address
@@ -42,7 +43,7 @@ class Peer:
     """A link and the server's end of its socket."""
 
     def __init__(self) -> None:
-        hello = frames.Hello(version=1, boot=5, agent="python", pid=7)
+        hello = frames.Hello(version=2, boot=5, agent="python", pid=7)
         self.link = Link(address("http://a", "w"), "secret", hello, 0.0)
         ours, self.sock = socket.socketpair()
         ours.setblocking(False)
@@ -135,8 +136,12 @@ def test_the_other_end_closes(peer: Peer) -> None:
 
 
 def test_lines_survive_any_cut_and_any_size() -> None:
-    data = b'{"type":"ready"}\n\n' + b"x" * 70_000 + b'\nnope\n{"type":"tick","lag":0.5}\nrest'
-    for size in (1, 7, 4096, len(data)):
+    data = (
+        b'{"type":"ready"}\n\n'
+        + b"x" * (worker_frames.LINE_LIMIT + 9)
+        + b'\nnope\n{"type":"tick","lag":0.5,"counters":{}}\nrest'
+    )
+    for size in (4099, len(data)):
         reader = pipe.from_worker()
         found = [frame for at in range(0, len(data), size) for frame in reader.feed(data[at : at + size])]
         ready, large, garbage, tick = found
@@ -145,7 +150,7 @@ def test_lines_survive_any_cut_and_any_size() -> None:
         assert "over" in large.why
         assert isinstance(garbage, pipe.Garbage)
         assert garbage.sample == "nope"
-        assert tick == worker_frames.Tick(lag=0.5)
+        assert tick == worker_frames.Tick(lag=0.5, counters=Counters())
 
 
 def test_a_log_line_can_not_be_forged() -> None:

@@ -1,239 +1,90 @@
-"""How a workspace's health is judged. Everything that can change a status lives in this one file.
+"""How a workspace's health is judged. Nothing changes a status but `judge`.
 
-The record of a workspace's health is its set of open *conditions*. Status is derived from them and never set by hand.
-`judge(record, observation, now)` takes one observation and says which conditions are open afterwards and whether
-that must be told (an `Announcement`). No clock, no I/O: the shell in `server/services/health.py` performs it.
+The record of a workspace's health is its set of open *conditions* (conditions.py). Status is derived from them and
+never set by hand. `judge(record, observation, now)` takes one observation (observations.py) and says which conditions
+are open afterwards and whether that must be told (an `Announcement`). No clock, no I/O: the shell in
+`server/services/health.py` performs it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
+
+from truebeat.domain.conditions import (
+    DETAIL_LIMIT,
+    ERRORS_CLOSE_BELOW,
+    ERRORS_OPEN_AT,
+    PRECEDENCE,
+    RULES,
+    WEDGED_STATE,
+    Condition,
+    Record,
+    Rule,
+    Status,
+    Symptom,
+    Witness,
+    created,
+    derive_status,
+    rejects_work,
+    takes_work,
+)
+from truebeat.domain.observations import (
+    Beat,
+    BudgetSpent,
+    DeliveriesStuck,
+    DeliverySucceeded,
+    GenerationVerified,
+    LeaseExpired,
+    Observation,
+    ProvisioningExpired,
+    RemovalOrdered,
+    RestartOrdered,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+__all__ = [
+    "DETAIL_LIMIT",
+    "ERRORS_CLOSE_BELOW",
+    "ERRORS_OPEN_AT",
+    "PRECEDENCE",
+    "RULES",
+    "STUCK_SENDERS",
+    "STUCK_TASKS",
+    "WEDGED_STATE",
+    "Announcement",
+    "Beat",
+    "BudgetSpent",
+    "Condition",
+    "DeliveriesStuck",
+    "DeliverySucceeded",
+    "GenerationVerified",
+    "LeaseExpired",
+    "Observation",
+    "ProvisioningExpired",
+    "Record",
+    "RemovalOrdered",
+    "RestartOrdered",
+    "Rule",
+    "Status",
+    "Symptom",
+    "Verdict",
+    "Witness",
+    "cause_of",
+    "changes_nothing",
+    "created",
+    "derive_status",
+    "judge",
+    "rejects_work",
+    "takes_work",
+]
 
-class Status(StrEnum):
-    """The PostgreSQL ENUM `workspace_status` has exactly these labels."""
-
-    PROVISIONING = "provisioning"
-    ONLINE = "online"
-    OFFLINE = "offline"
-    DEGRADED = "degraded"
-    FAILED = "failed"
-    REMOVED = "removed"
-
-
-class Witness(StrEnum):
-    """Who says so."""
-
-    SELF = "self"
-    SILENCE = "silence"
-    SUPERVISOR = "supervisor"
-    PLATFORM = "platform"
-    OPERATOR = "operator"
-
-
-class Symptom(StrEnum):
-    """The type of a condition; at most one condition of each is open at a time."""
-
-    AWAITING = "awaiting"
-    WEDGED = "wedged"
-    ERRORS = "errors"
-    SILENT = "silent"
-    OVERDUE = "overdue"
-    QUARANTINED = "quarantined"
-    REMOVED = "removed"
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One row of the table that docs/states.md shows."""
-
-    status: Status
-    witness: Witness
-    opens: str
-    closes: str
-
-
-#: The table. Its order is the order in which open conditions are listed: the first is the reason people read.
-RULES: Final[dict[Symptom, Rule]] = {
-    Symptom.REMOVED: Rule(Status.REMOVED, Witness.OPERATOR, "an operator removes the workspace", "never"),
-    Symptom.QUARANTINED: Rule(
-        Status.FAILED,
-        Witness.SUPERVISOR,
-        "the restart budget is spent",
-        "an operator restarts it, or a newer generation is verified by its canary",
-    ),
-    Symptom.OVERDUE: Rule(
-        Status.FAILED,
-        Witness.PLATFORM,
-        "no first beat, or no start of a new generation, within the provisioning deadline",
-        "the first beat that says how the runtime is, or an operator restarts it",
-    ),
-    Symptom.SILENT: Rule(
-        Status.OFFLINE,
-        Witness.SILENCE,
-        "no beat within the lease, or the link is lost longer than its grace",
-        "the next beat",
-    ),
-    Symptom.WEDGED: Rule(
-        Status.DEGRADED,
-        Witness.SELF,
-        'a beat with runtime_state "wedged"; looked at before the error rate; the first reason stays',
-        'a beat with runtime_state ""',
-    ),
-    Symptom.ERRORS: Rule(
-        Status.DEGRADED, Witness.SELF, "a beat with error_rate >= 0.5", "a beat with error_rate < 0.1"
-    ),
-    Symptom.AWAITING: Rule(
-        Status.PROVISIONING,
-        Witness.PLATFORM,
-        "the workspace is created or restarted by an operator, or a new generation is starting",
-        "a beat that says how the runtime is (after a restart: one of a newer generation)",
-    ),
-}
-
-#: Worst first. `online` is what remains when nothing worse is open.
-PRECEDENCE: Final[tuple[Status, ...]] = (
-    Status.REMOVED,
-    Status.FAILED,
-    Status.OFFLINE,
-    Status.DEGRADED,
-    Status.PROVISIONING,
-    Status.ONLINE,
-)
-
-ERRORS_OPEN_AT: Final = 0.5
-ERRORS_CLOSE_BELOW: Final = 0.1
-WEDGED_STATE: Final = "wedged"
-#: characters of a condition's detail that are kept
-DETAIL_LIMIT: Final = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """One open symptom. `detail` is for people: bounded, plain text; `since` is when it opened, and `generation`
-    the highest worker generation known at that moment.
-    """
-
-    symptom: Symptom
-    detail: str
-    since: datetime
-    generation: int = 0
-
-    @property
-    def witness(self) -> Witness:
-        return RULES[self.symptom].witness
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What is known of one workspace's health.
-
-    Invariants: `conditions` is ordered as `RULES` and has each symptom once; `generation` never falls;
-    once `removed` is open nothing changes any more.
-    """
-
-    conditions: tuple[Condition, ...] = ()
-    #: highest worker generation seen; 0 before any. It fences: a beat of a lower one is ignored.
-    generation: int = 0
-    #: a restart is pending: only a generation above this one fulfils it. -1: none is pending.
-    awaiting_above: int = -1
-
-    @property
-    def status(self) -> Status:
-        return derive_status(self.conditions)
-
-    @property
-    def restart_pending(self) -> bool:
-        return self.awaiting_above >= 0
-
-    def open(self, symptom: Symptom) -> Condition | None:
-        """The open condition of that symptom, or None."""
-        for condition in self.conditions:
-            if condition.symptom is symptom:
-                return condition
-        return None
-
-
-def derive_status(conditions: tuple[Condition, ...]) -> Status:
-    """The worst status any open condition means; online if none is open."""
-    worst = Status.ONLINE
-    for condition in conditions:
-        status = RULES[condition.symptom].status
-        if PRECEDENCE.index(status) < PRECEDENCE.index(worst):
-            worst = status
-    return worst
-
-
-def created(now: datetime) -> Record:
-    """The record of a workspace that was just created."""
-    return Record(conditions=(Condition(Symptom.AWAITING, "waiting for its first beat", now),))
-
-
-# --- observations ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Beat:
-    """One heartbeat.
-
-    runtime_state: "" is a claim of health, "wedged" an admission, None means unknown (a link frame that does not know);
-    any other text is kept by the shell and changes nothing here.
-    error_rate: 0..1, or None when unknown. generation: None for a plain HTTP runtime, which has no generations.
-    """
-
-    runtime_state: str | None
-    error_rate: float | None
-    sample_error: str = ""
-    generation: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseExpired:
-    """No beat for `silence` seconds, by an observer that has already doubted itself."""
-
-    silence: float
-
-
-@dataclass(frozen=True, slots=True)
-class ProvisioningExpired:
-    """No first beat within `deadline` seconds of creation."""
-
-    deadline: float
-
-
-@dataclass(frozen=True, slots=True)
-class BudgetSpent:
-    """The supervisor gave up restarting the worker of `generation`."""
-
-    reason: str
-    generation: int
-
-
-@dataclass(frozen=True, slots=True)
-class GenerationVerified:
-    """A canary passed through the worker of `generation`."""
-
-    generation: int
-
-
-@dataclass(frozen=True, slots=True)
-class RestartOrdered:
-    """An operator asked for a new generation."""
-
-
-@dataclass(frozen=True, slots=True)
-class RemovalOrdered:
-    """An operator removed the workspace."""
-
-
-Observation = (
-    Beat | LeaseExpired | ProvisioningExpired | BudgetSpent | GenerationVerified | RestartOrdered | RemovalOrdered
-)
+#: failed canaries in a row, and tasks or senders without progress, that mean "unresponsive"
+CANARY_FAILURES: Final = 2
+STUCK_TASKS: Final = 2
+STUCK_SENDERS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,11 +126,14 @@ class _Conditions:
         self._now = now
         self.changed = False
 
-    def open(self, symptom: Symptom, detail: str) -> None:
+    def open(self, symptom: Symptom, detail: str, said_by: Witness | None = None) -> None:
         """The first detail stays: opening what is open changes nothing."""
         if symptom not in self._open:
-            self._open[symptom] = Condition(symptom, detail[:DETAIL_LIMIT], self._now, self._generation)
+            self._open[symptom] = Condition(symptom, detail[:DETAIL_LIMIT], self._now, self._generation, said_by)
             self.changed = True
+
+    def get(self, symptom: Symptom) -> Condition | None:
+        return self._open.get(symptom)
 
     def close(self, *symptoms: Symptom) -> None:
         for symptom in symptoms:
@@ -306,6 +160,7 @@ def judge(record: Record, observation: Observation, now: datetime) -> Verdict:
             if fulfils_restart:
                 awaiting_above = -1
             _judge_beat(conditions, observation, fulfils_restart=fulfils_restart)
+            _judge_evidence(conditions, observation)
             starting = observation.runtime_state is None and generation > record.generation
             if starting and derive_status(conditions.sorted()) is Status.ONLINE:
                 conditions.open(Symptom.AWAITING, f"generation {generation} is starting")
@@ -326,6 +181,14 @@ def judge(record: Record, observation: Observation, now: datetime) -> Verdict:
             if quarantined is not None and observation.generation > max(quarantined.generation, record.generation - 1):
                 conditions.close(Symptom.QUARANTINED)
                 generation = observation.generation
+        case DeliveriesStuck():
+            if observation.tasks >= STUCK_TASKS or observation.senders >= STUCK_SENDERS:
+                detail = observation.detail or (
+                    f"{observation.tasks} tasks of {observation.senders} senders were claimed and made no progress"
+                )
+                conditions.open(Symptom.UNRESPONSIVE, detail, Witness.SENDER)
+        case DeliverySucceeded():
+            conditions.close(Symptom.UNRESPONSIVE, Symptom.DISAGREEMENT)
         case RestartOrdered():
             conditions.close(Symptom.QUARANTINED, Symptom.OVERDUE)
             if derive_status(conditions.sorted()) in {Status.ONLINE, Status.PROVISIONING}:
@@ -343,6 +206,31 @@ def judge(record: Record, observation: Observation, now: datetime) -> Verdict:
     return Verdict(new, announcement, changed=True)
 
 
+def _judge_evidence(conditions: _Conditions, beat: Beat) -> None:
+    """What others than the runtime itself say in this beat, and whether they contradict it."""
+    claims_health = beat.runtime_state == ""
+    if beat.stall:
+        conditions.open(Symptom.STALLED, beat.stall)
+    elif beat.stall == "":
+        conditions.close(Symptom.STALLED)
+    unresponsive = conditions.get(Symptom.UNRESPONSIVE)
+    if beat.canary_failures is not None and beat.canary_failures >= CANARY_FAILURES:
+        said = f": {beat.canary_detail}" if beat.canary_detail else ""
+        conditions.open(Symptom.UNRESPONSIVE, f"{beat.canary_failures} canaries in a row failed{said}")
+    elif unresponsive is not None and beat.canary_failures == 0 and claims_health:
+        newer = beat.generation is not None and beat.generation > unresponsive.generation
+        if newer or unresponsive.witness is Witness.CANARY:
+            conditions.close(Symptom.UNRESPONSIVE)
+    others = [
+        found for found in (conditions.get(Symptom.STALLED), conditions.get(Symptom.UNRESPONSIVE)) if found is not None
+    ]
+    if claims_health and len(others) == 2:
+        who = " and ".join(f"{found.witness} ({found.symptom})" for found in others)
+        conditions.open(Symptom.DISAGREEMENT, f"the runtime claims health; {who} say otherwise")
+    else:
+        conditions.close(Symptom.DISAGREEMENT)
+
+
 def changes_nothing(record: Record, beat: Beat) -> bool:
     """A quick sufficient test for the hot path: True only if `judge` would return the same record."""
     return (
@@ -351,6 +239,8 @@ def changes_nothing(record: Record, beat: Beat) -> bool:
         and beat.runtime_state != WEDGED_STATE
         and (beat.error_rate is None or beat.error_rate < ERRORS_OPEN_AT)
         and (beat.generation is None or beat.generation == record.generation)
+        and not beat.stall
+        and (beat.canary_failures or 0) < CANARY_FAILURES
     )
 
 
@@ -377,6 +267,8 @@ _CAUSES: Final = {
     ProvisioningExpired: "provisioning_expired",
     BudgetSpent: "restart_budget_spent",
     GenerationVerified: "generation_verified",
+    DeliveriesStuck: "deliveries_stuck",
+    DeliverySucceeded: "delivery_succeeded",
     RestartOrdered: "restart_ordered",
     RemovalOrdered: "removal_ordered",
 }

@@ -10,25 +10,56 @@ from typing import Final
 
 from msgspec import Struct
 
-#: bytes of one line
-LINE_LIMIT: Final = 64 * 1024
+from truebeat.protocol.delivery import Begun, Cancel, Chunk, Deliver, Finished, HandedBack
+from truebeat.protocol.link import Counters
+
+#: bytes of one line: a whole result with its envelope
+LINE_LIMIT: Final = 12 * 1024 * 1024
 
 
 class Tick(Struct, kw_only=True, tag="tick"):
-    """From the worker's event loop every 250 ms. `lag` is how late it came, in seconds."""
+    """From the worker's event loop every 250 ms. `lag` is how late it came, in seconds; `counters` as of now."""
 
     lag: float
+    counters: Counters
 
 
 class Phase(Struct, kw_only=True, tag="phase"):
-    """The worker entered a phase: starting, idle, working, draining."""
+    """The worker entered a phase of domain/phases.py, or one of its executor's own.
+
+    bound: seconds it may stand still, where that is known for this one (a tool's own, an announced retry).
+    """
 
     name: str
     current_task: str = ""
+    bound: float | None = None
 
 
 class Ready(Struct, kw_only=True, tag="ready"):
-    """The executor started: this generation can take work."""
+    """The executor started and its canary passed: this generation can take work, `capacity` tasks at a time."""
+
+    capacity: int = 1
+
+
+class Canary(Struct, kw_only=True, tag="canary"):
+    """A probe of the runtime ended. failures: failed ones in a row, 0 when it passed."""
+
+    failures: int
+    detail: str = ""
+
+
+class Recovered(Struct, kw_only=True, tag="recovered"):
+    """One step of a repair in place. ok: whether the runtime works again; step: what was done ("fresh client")."""
+
+    step: str
+    ok: bool
+    detail: str = ""
+
+
+class Note(Struct, kw_only=True, tag="note"):
+    """What people should know and what is no fault of the workspace ("upstream_stalled: ..."); "" ends it."""
+
+    text: str
 
 
 class Wedged(Struct, kw_only=True, tag="wedged"):
@@ -60,5 +91,24 @@ class Stop(Struct, kw_only=True, tag="stop"):
     grace: float
 
 
-FromWorker = Tick | Phase | Ready | Wedged | Cleared | Outcomes | Fatal
-ToWorker = Stop
+class Probe(Struct, kw_only=True, tag="probe"):
+    """Probe the runtime now."""
+
+
+FromWorker = (
+    Tick
+    | Phase
+    | Ready
+    | Canary
+    | Recovered
+    | Note
+    | Wedged
+    | Cleared
+    | Outcomes
+    | Fatal
+    | Begun
+    | Chunk
+    | Finished
+    | HandedBack
+)
+ToWorker = Stop | Probe | Deliver | Cancel

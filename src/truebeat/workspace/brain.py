@@ -381,6 +381,16 @@ class Brain:
             worker_pid=self._pid,
             restarts=self._restarts,
             quarantine=self.quarantine[:TEXT_LIMIT],
+            counters=link.Counters(),
+            loop_lag=0.0,
+            tick_age=None,
+            process_state="",
+            canary=None,
+            phase_bound=None,
+            stall="",
+            note="",
+            capacity=0,
+            holding=[],
         )
 
     def _enter(self, phase: str, task: str = "") -> None:

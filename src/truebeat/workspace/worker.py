@@ -20,6 +20,7 @@ import msgspec
 from truebeat.clock import SystemClock
 from truebeat.domain.symptoms import means_wedged
 from truebeat.protocol import pipe
+from truebeat.protocol.link import Counters
 from truebeat.workspace import executors, processes, wedge
 from truebeat.workspace.config import ENV_PIPE_IN, ENV_PIPE_OUT, RunConfig, decode
 from truebeat.workspace.executors import threads
@@ -129,14 +130,15 @@ class Worker:
             await asyncio.sleep(max(0.0, due - now()))
             lag = max(0.0, now() - due)
             due += lag
-            self._writer.send(pipe.Tick(lag=lag))
+            self._writer.send(pipe.Tick(lag=lag, counters=Counters()))
             if self._turns is not None:
                 self._turns.refresh()
 
     async def _obey(self) -> None:
         async with aclosing(frames(self._inbound)) as orders:
             async for order in orders:
-                self._finish(self._status, order.grace)
+                if isinstance(order, pipe.Stop):
+                    self._finish(self._status, order.grace)
         # the pipe's end: no supervisor, no reason to be
         self._finish(self._status, DEFAULT_GRACE)
 

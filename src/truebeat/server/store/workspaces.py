@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
-from truebeat.domain.health import Condition, Record, Status, Symptom
+from truebeat.domain.health import Condition, Record, Status, Symptom, Witness
 from truebeat.errors import Conflict, Gone, Invalid, NotFound
 from truebeat.server.store.database import encode_json
 from truebeat.server.store.sql import queries, storable
@@ -132,13 +132,14 @@ async def register(
     return False
 
 
-def _told(record: Record) -> list[dict[str, str | int]]:
+def _told(record: Record) -> list[dict[str, str | int | None]]:
     return [
         {
             "symptom": condition.symptom.value,
             "detail": storable(condition.detail),
             "since": condition.since.isoformat(),
             "generation": condition.generation,
+            "said_by": condition.said_by.value if condition.said_by else None,
         }
         for condition in record.conditions
     ]
@@ -147,7 +148,11 @@ def _told(record: Record) -> list[dict[str, str | int]]:
 def _row(found: Any) -> WorkspaceRow:
     conditions = tuple(
         Condition(
-            Symptom(told["symptom"]), told["detail"], datetime.fromisoformat(told["since"]), told.get("generation", 0)
+            Symptom(told["symptom"]),
+            told["detail"],
+            datetime.fromisoformat(told["since"]),
+            told.get("generation", 0),
+            Witness(told["said_by"]) if told.get("said_by") else None,
         )
         for told in found["conditions"]
     )

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
 
 class ConfigurationError(Exception):
@@ -27,11 +27,22 @@ class AnsweredError(TurnError):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One piece of work: a text from a sender."""
+    """One piece of work: a message from a sender.
+
+    parts: the message's parts in A2A's JSON shape; text: its text parts, joined. sender_kind: "person", "client" or
+    "workspace". reply: this task had asked for input, and this is the answer. interrupted: an earlier attempt had begun
+    and its worker died. attempt counts from 1.
+    """
 
     text: str
     context_id: str = ""
     task_id: str = ""
+    parts: tuple[Mapping[str, Any], ...] = ()
+    sender_kind: str = "person"
+    sender_name: str = ""
+    attempt: int = 1
+    reply: bool = False
+    interrupted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +66,58 @@ class Result:
     text: str
 
 
-Output = Text | Progress | Result
+@dataclass(frozen=True, slots=True)
+class ToolStarted:
+    """A tool runs; `bound`: the seconds it may stand still, where it has a limit of its own."""
+
+    name: str
+    bound: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished:
+    """The tool ended, however."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class InPhase:
+    """The turn entered a phase of domain/phases.py (waiting_model, compacting, awaiting_input, upstream_retry, ...)."""
+
+    name: str
+    bound: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A named product of the turn; `parts` in A2A's JSON shape."""
+
+    name: str
+    parts: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InputRequired:
+    """The turn ends with a question; the answer comes as a turn of the same task and context with `reply` set.
+
+    Instead of a Result, as the last output. auth: what is needed is an authorisation.
+    """
+
+    text: str
+    auth: bool = False
+
+
+Output = Text | Progress | ToolStarted | ToolFinished | InPhase | Artifact | InputRequired | Result
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a repair: what was done ("fresh client with resume"), whether it helped, and what it said."""
+
+    name: str
+    ok: bool
+    detail: str = ""
 
 
 class Options:
@@ -96,10 +158,22 @@ class Options:
         return given
 
 
+def _unheard(text: str) -> None:
+    """A note before a worker listens."""
+
+
+async def _no_steps() -> AsyncGenerator[Step, None]:
+    none: tuple[Step, ...] = ()
+    for step in none:
+        yield step
+
+
 class Executor(ABC):
     """`target` is what to run (a module:function, a command's words); its meaning is the executor's own.
 
-    The worker calls `start` once, `run` for one turn at a time, `probe` only between turns, `close` once.
+    The worker calls `start` once, `run` for at most `capacity` turns at a time, `probe` at any time (from another task
+    than the turn's), `recover` when probes failed or an error meant a wedge and no turn is on, `close` once.
+    A turn is canceled by closing its generator (GeneratorExit, CancelledError at the await).
     Raise `ConfigurationError` from the constructor or `start` for what a restart can't help.
     """
 
@@ -107,6 +181,12 @@ class Executor(ABC):
     runtime_pid: int | None = None
     #: seconds a probe may take, unless the option probe_timeout says otherwise
     probe_timeout: float = 2.0
+    #: seconds that `recover` may take in all
+    recovery_timeout: float = 90.0
+    #: turns that it can do at the same time
+    capacity: int = 1
+    #: sets what people should know and what is no fault of the workspace; the worker puts its own function here
+    note: Callable[[str], None] = staticmethod(_unheard)
 
     def __init__(self, target: str | Sequence[str], options: Options) -> None:
         self.target = target
@@ -118,11 +198,19 @@ class Executor(ABC):
 
     @abstractmethod
     def run(self, turn: Turn) -> AsyncGenerator[Output, None]:
-        """Do one turn. Ends with a `Result`, or raises."""
+        """Do one turn. Ends with a `Result` or an `InputRequired`, or raises."""
 
     async def probe(self) -> None:
-        """Raise if the idle runtime does not answer; must be cheap. The caller bounds the wait."""
+        """Raise if the runtime does not answer; cheap, and by the way that work goes. The caller bounds the wait."""
         return
+
+    def recover(self, reason: str) -> AsyncGenerator[Step, None]:
+        """Repair the runtime in place: yield each step tried, until one helped (`ok`). Nothing yielded: it can't.
+
+        Whoever wins is probed again before it is believed. Bound the steps: the worker gives up after
+        `recovery_timeout` seconds.
+        """
+        return _no_steps()
 
     def exit_text(self) -> str:
         """How the runtime of `runtime_pid` ended, if this executor knows: "exited with status 3"; else ""."""

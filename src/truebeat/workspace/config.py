@@ -29,6 +29,9 @@ class RunConfig(Struct, kw_only=True, frozen=True):
     stop_grace: seconds the worker has to finish when asked to stop; kill_grace: between SIGTERM and SIGKILL.
     ack_timeout: seconds without an acknowledgement until the link is dropped; never less than two beat intervals.
     parent_pid: stop when this process, which started the supervisor, is gone; without it the supervisor outlives it.
+    bounds: seconds that a phase may stand still, and suspects: seconds of silence in a phase after which the runtime is
+    probed, where they differ from domain/phases.py. loop_bound: seconds without a tick after which the worker counts as
+    stalled; loop_kill: after which it is also restarted.
     worker_command: the program started as the worker, instead of `python -m truebeat.workspace.worker`.
     """
 
@@ -45,6 +48,10 @@ class RunConfig(Struct, kw_only=True, frozen=True):
     kill_grace: float = 2.0
     ack_timeout: float = 15.0
     parent_pid: int | None = None
+    bounds: dict[str, float] = field(default_factory=dict)
+    suspects: dict[str, float] = field(default_factory=dict)
+    loop_bound: float = 2.0
+    loop_kill: float = 20.0
     worker_command: list[str] | None = None
 
 

@@ -15,14 +15,67 @@ from truebeat.domain.health import Status, Symptom
 from truebeat.domain.silence import Deadlines, Doubt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from truebeat.domain.health import Record
+    from truebeat.domain.phases import Standing
+    from truebeat.protocol.link import Counters
     from truebeat.server.store.workspaces import WorkspaceRow
 
 #: above this many leases, mass silence is estimated from a sample of so many
 SAMPLE = 500
+
+
+class Told:
+    """What only a supervisor tells, over its link: kept for people, and as evidence. One a linked member."""
+
+    __slots__ = (
+        "beat_stall",
+        "boot",
+        "bounds",
+        "canary_age",
+        "canary_detail",
+        "canary_failures",
+        "capacity",
+        "counters",
+        "holding",
+        "loop_lag",
+        "note",
+        "phase_age",
+        "process_state",
+        "restart_reason",
+        "standing",
+        "still",
+        "tick_age",
+    )
+
+    def __init__(self, boot: int, bounds: Mapping[str, float]) -> None:
+        #: milliseconds since the epoch at which its supervisor started: with it, numbers of frames are unique
+        self.boot = boot
+        #: seconds each phase may stand still, where it declares others than the table
+        self.bounds = bounds
+        #: the newest evidence and when it moved; None before the first beat since this server started
+        self.standing: Standing | None = None
+        #: why this server itself finds that the evidence stands still; "" while it moves
+        self.still = ""
+        #: what the supervisor measures against the worker; "" for nothing
+        self.beat_stall = ""
+        self.counters: Counters | None = None
+        #: seconds, when the last beat came
+        self.phase_age = 0.0
+        self.loop_lag = 0.0
+        self.tick_age: float | None = None
+        self.process_state = ""
+        #: None: no canary yet
+        self.canary_failures: int | None = None
+        self.canary_age = 0.0
+        self.canary_detail = ""
+        self.note = ""
+        self.capacity = 0
+        self.holding: tuple[str, ...] = ()
+        #: why the pending restart was ordered
+        self.restart_reason = "ordered by an operator"
 
 
 class Lease:
@@ -48,6 +101,7 @@ class Lease:
         "stamped",
         "status",
         "term",
+        "told",
         "uptime_seconds",
         "version",
         "worker_pid",
@@ -81,6 +135,8 @@ class Lease:
         self.phase: str | None = None
         self.restarts: int | None = None
         self.worker_pid: int | None = None
+        #: None for one that beats over HTTP only
+        self.told: Told | None = None
 
     @property
     def deadline(self) -> float:

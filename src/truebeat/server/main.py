@@ -26,6 +26,7 @@ from truebeat.server.leases import Leases
 from truebeat.server.services.events import EventLog
 from truebeat.server.services.health import Health
 from truebeat.server.services.heartbeats import Heartbeats
+from truebeat.server.services.incidents import Incidents
 from truebeat.server.services.registration import Registrar
 from truebeat.server.services.tokens import Tokens
 from truebeat.server.services.workspaces import Workspaces
@@ -98,6 +99,7 @@ class App:
         self.tokens = Tokens(database, clock)
         self.health = Health(database, self.leases, self.events, clock)
         self.heartbeats = Heartbeats(self.leases, self.health, clock)
+        self.incidents = Incidents(database, self.leases, self.events, clock)
         self.workspaces = Workspaces(database, self.leases, self.events, self.health, clock)
         self.duties = Duties(clock)
         self.silence_watch = SilenceWatch(self.leases, self.health, clock)

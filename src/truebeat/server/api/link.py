@@ -174,6 +174,12 @@ class LinkEndpoint:
         if session is not None:
             spawn(session.send(_restart_frame(lease)), name="send restart")
 
+    def probe(self, lease: Lease, reason: str) -> None:
+        """Ask its runtime now whether it answers; the next beats carry the canary."""
+        session = self._sessions.get(lease.id)
+        if session is not None:
+            spawn(session.send(link.Probe(reason=reason)), name="send probe")
+
     def retire(self, lease: Lease) -> None:
         """Tell a removed workspace's supervisor to stop."""
         session = self._sessions.get(lease.id)

@@ -72,6 +72,8 @@ class Health:
         #: called after a removal or a restart order is on disk, with the lease
         self.on_removed: list[Callable[[Lease], None]] = []
         self.on_restart: list[Callable[[Lease], None]] = []
+        #: called once for each announcement that is on disk, in the order they were judged; must not block or raise
+        self.on_announced: list[Callable[[Lease, Announcement], None]] = []
 
     async def observe(self, workspace_id: str, observation: Observation, now: datetime) -> Verdict:
         """Apply one observation. Errors: NotFound, Gone (removed), Unavailable (nothing was changed)."""
@@ -184,9 +186,20 @@ class Health:
             for lease, record in records.items():
                 lease.settle(record, lease.version + 1)
             self._events.publish(written)
+            self._tell_listeners(batch)
         for item in batch:
             if not item.done.done():
                 item.done.set_result(cast("Verdict", item.verdict))
+
+    def _tell_listeners(self, batch: list[_Item]) -> None:
+        for item in batch:
+            if item.verdict is None or item.verdict.announcement is None:
+                continue
+            for listener in self.on_announced:
+                try:
+                    listener(item.lease, item.verdict.announcement)
+                except Exception:
+                    log.exception("a listener failed; the change it was told of is on disk", workspace=item.lease.id)
 
     async def _save(
         self, batch: list[_Item], records: dict[Lease, Record], new_events: list[NewEvent]

@@ -10,6 +10,7 @@ from truebeat.domain import health
 from truebeat.domain.health import Symptom, changes_nothing
 from truebeat.errors import Gone, NotFound
 from truebeat.protocol.resources import SAMPLE_ERROR_LIMIT
+from truebeat.server.leases import Told
 
 if TYPE_CHECKING:
     from truebeat.clock import Clock
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from truebeat.protocol.resources import Heartbeat
     from truebeat.server.leases import Lease, Leases
     from truebeat.server.services.health import Health
+
+#: phases a workspace may declare bounds for
+BOUNDS_LIMIT = 64
 
 
 class Heartbeats:
@@ -56,6 +60,14 @@ class Heartbeats:
     async def settle(self, lease: Lease, observation: health.Observation) -> None:
         """Judge it and write what it changed."""
         await self._health.observe(lease.id, observation, self._clock.now())
+
+    def declare(self, lease: Lease, hello: link.Hello) -> None:
+        """A supervisor presents itself: its boot, and the bounds it declares for phases."""
+        bounds = dict(list(hello.bounds.items())[:BOUNDS_LIMIT])
+        if lease.told is None:
+            lease.told = Told(hello.boot, bounds)
+        else:
+            lease.told.boot, lease.told.bounds = hello.boot, bounds
 
     async def accept_link(self, lease: Lease, beat: link.Beat) -> None:
         """A beat over the link. What it changed is on disk when this returns. Errors: Unavailable, Gone."""

@@ -74,3 +74,43 @@ CREATE UNLOGGED TABLE leases (
     restarts bigint,
     worker_pid bigint
 );
+
+-- From the first symptom to the verified recovery; of one workspace at most one is open.
+CREATE TABLE incidents (
+    id uuid PRIMARY KEY,
+    workspace_id uuid NOT NULL REFERENCES workspaces (id),
+    opened_at timestamptz NOT NULL,
+    closed_at timestamptz,
+    symptom text NOT NULL, -- the first one, with its witness and detail
+    witness text NOT NULL,
+    detail text NOT NULL,
+    worst workspace_status NOT NULL,
+    generation bigint NOT NULL, -- the highest known when it opened
+    recovery text NOT NULL DEFAULT '',
+    evidence jsonb, -- what the last beat had told when it opened
+    timeline jsonb NOT NULL, -- [{at, kind, status, text, cause, conditions}]
+    left_out bigint NOT NULL DEFAULT 0 -- steps and reports that came after the bound
+);
+CREATE UNIQUE INDEX incidents_open ON incidents (workspace_id) WHERE closed_at IS NULL;
+CREATE INDEX incidents_of_workspace ON incidents (workspace_id, opened_at, id);
+CREATE INDEX incidents_by_time ON incidents (opened_at, id);
+
+-- What supervisors saw and did. `boot` and `n` number the frames: one that is repeated is stored once.
+-- Without an incident: it came before the incident opened, or nobody noticed anything.
+CREATE TABLE incident_reports (
+    workspace_id uuid NOT NULL REFERENCES workspaces (id),
+    boot bigint NOT NULL,
+    n bigint NOT NULL,
+    incident_id uuid REFERENCES incidents (id) ON DELETE CASCADE,
+    at timestamptz NOT NULL,
+    generation bigint NOT NULL,
+    kind text NOT NULL,
+    detail text NOT NULL,
+    action text NOT NULL,
+    stack text NOT NULL,
+    stderr_tail text NOT NULL,
+    facts jsonb NOT NULL,
+    PRIMARY KEY (workspace_id, boot, n)
+);
+CREATE INDEX incident_reports_of_incident ON incident_reports (incident_id);
+CREATE INDEX incident_reports_loose ON incident_reports (workspace_id, at) WHERE incident_id IS NULL;

@@ -1,0 +1,2 @@
+DROP TABLE incident_reports;
+DROP TABLE incidents;

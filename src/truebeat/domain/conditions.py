@@ -91,7 +91,7 @@ RULES: Final[dict[Symptom, Rule]] = {
         Witness.EVIDENCE,
         "the evidence in the beats stands still past the phase's bound, or the supervisor measures that the worker's "
         "event loop is blocked, its process stopped or its pipe closed",
-        "a beat whose evidence moves",
+        "a beat of the same generation whose evidence moves, or a newer generation is verified",
     ),
     Symptom.UNRESPONSIVE: Rule(
         Status.DEGRADED,
@@ -192,12 +192,12 @@ def derive_status(conditions: tuple[Condition, ...]) -> Status:
 
 
 #: open conditions under which an online or degraded workspace still gets its work
-_HARMLESS: Final = frozenset({Symptom.ERRORS})
+HARMLESS: Final = frozenset({Symptom.ERRORS})
 
 
 def takes_work(record: Record) -> bool:
     """Whether deliveries may go out now; if not, the mailbox is held until it is verified healthy again."""
-    return all(condition.symptom in _HARMLESS for condition in record.conditions)
+    return not record.restart_pending and all(condition.symptom in HARMLESS for condition in record.conditions)
 
 
 def rejects_work(record: Record) -> bool:

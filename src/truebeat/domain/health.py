@@ -15,6 +15,7 @@ from truebeat.domain.conditions import (
     DETAIL_LIMIT,
     ERRORS_CLOSE_BELOW,
     ERRORS_OPEN_AT,
+    HARMLESS,
     PRECEDENCE,
     RULES,
     WEDGED_STATE,
@@ -122,14 +123,15 @@ class _Conditions:
 
     def __init__(self, record: Record, now: datetime) -> None:
         self._open = {condition.symptom: condition for condition in record.conditions}
-        self._generation = record.generation
+        #: of what opens now
+        self.generation = record.generation
         self._now = now
         self.changed = False
 
     def open(self, symptom: Symptom, detail: str, said_by: Witness | None = None) -> None:
         """The first detail stays: opening what is open changes nothing."""
         if symptom not in self._open:
-            self._open[symptom] = Condition(symptom, detail[:DETAIL_LIMIT], self._now, self._generation, said_by)
+            self._open[symptom] = Condition(symptom, detail[:DETAIL_LIMIT], self._now, self.generation, said_by)
             self.changed = True
 
     def get(self, symptom: Symptom) -> Condition | None:
@@ -139,6 +141,10 @@ class _Conditions:
         for symptom in symptoms:
             if self._open.pop(symptom, None) is not None:
                 self.changed = True
+
+    def harmless(self) -> bool:
+        """Whether it would get its work in spite of all that is open."""
+        return self._open.keys() <= HARMLESS
 
     def sorted(self) -> tuple[Condition, ...]:
         return tuple(sorted(self._open.values(), key=lambda condition: _ORDER[condition.symptom]))
@@ -155,14 +161,14 @@ def judge(record: Record, observation: Observation, now: datetime) -> Verdict:
             if observation.generation is not None:
                 if observation.generation < record.generation:
                     return Verdict(record)  # fenced: an old generation's word counts for nothing
-                generation = observation.generation
+                generation = conditions.generation = observation.generation
             fulfils_restart = observation.generation is None or observation.generation > awaiting_above
             if fulfils_restart:
                 awaiting_above = -1
             _judge_beat(conditions, observation, fulfils_restart=fulfils_restart)
             _judge_evidence(conditions, observation)
             starting = observation.runtime_state is None and generation > record.generation
-            if starting and derive_status(conditions.sorted()) is Status.ONLINE:
+            if starting and conditions.harmless():
                 conditions.open(Symptom.AWAITING, f"generation {generation} is starting")
         case LeaseExpired():
             # One that never beat is awaited, not silent; the provisioning deadline judges it.
@@ -173,6 +179,7 @@ def judge(record: Record, observation: Observation, now: datetime) -> Verdict:
                 what = "no first beat" if record.generation == 0 else "the new generation did not start"
                 conditions.open(Symptom.OVERDUE, f"{what} within {observation.deadline:.0f} s")
         case BudgetSpent():
+            conditions.generation = max(observation.generation, record.generation)
             # A pending restart has already overruled what the old generation's supervisor reports.
             if observation.generation >= record.generation and observation.generation > awaiting_above:
                 conditions.open(Symptom.QUARANTINED, observation.reason or "the restart budget is spent")
@@ -191,7 +198,7 @@ def judge(record: Record, observation: Observation, now: datetime) -> Verdict:
             conditions.close(Symptom.UNRESPONSIVE, Symptom.DISAGREEMENT)
         case RestartOrdered():
             conditions.close(Symptom.QUARANTINED, Symptom.OVERDUE)
-            if derive_status(conditions.sorted()) in {Status.ONLINE, Status.PROVISIONING}:
+            if conditions.harmless():
                 conditions.open(Symptom.AWAITING, "restart ordered; waiting for the new generation's first beat")
             awaiting_above = generation
         case RemovalOrdered():
@@ -207,19 +214,24 @@ def judge(record: Record, observation: Observation, now: datetime) -> Verdict:
 
 
 def _judge_evidence(conditions: _Conditions, beat: Beat) -> None:
-    """What others than the runtime itself say in this beat, and whether they contradict it."""
+    """What others than the runtime itself say in this beat, and whether they contradict it.
+
+    A new generation closes what the old one left open only by saying itself that it is well: it says so once its canary
+    has passed. Of the same generation, moving evidence and a passed canary are enough.
+    """
     claims_health = beat.runtime_state == ""
     if beat.stall:
         conditions.open(Symptom.STALLED, beat.stall)
-    elif beat.stall == "":
-        conditions.close(Symptom.STALLED)
-    unresponsive = conditions.get(Symptom.UNRESPONSIVE)
+    elif (stalled := conditions.get(Symptom.STALLED)) is not None:
+        same = beat.stall == "" and beat.generation is not None and beat.generation <= stalled.generation
+        if same or (claims_health and _is_verified(beat, stalled)):
+            conditions.close(Symptom.STALLED)
     if beat.canary_failures is not None and beat.canary_failures >= CANARY_FAILURES:
         said = f": {beat.canary_detail}" if beat.canary_detail else ""
         conditions.open(Symptom.UNRESPONSIVE, f"{beat.canary_failures} canaries in a row failed{said}")
-    elif unresponsive is not None and beat.canary_failures == 0 and claims_health:
-        newer = beat.generation is not None and beat.generation > unresponsive.generation
-        if newer or unresponsive.witness is Witness.CANARY:
+    elif claims_health and (unresponsive := conditions.get(Symptom.UNRESPONSIVE)) is not None:
+        passed = beat.canary_failures == 0 and unresponsive.witness is Witness.CANARY
+        if passed or _is_verified(beat, unresponsive):
             conditions.close(Symptom.UNRESPONSIVE)
     others = [
         found for found in (conditions.get(Symptom.STALLED), conditions.get(Symptom.UNRESPONSIVE)) if found is not None
@@ -229,6 +241,13 @@ def _judge_evidence(conditions: _Conditions, beat: Beat) -> None:
         conditions.open(Symptom.DISAGREEMENT, f"the runtime claims health; {who} say otherwise")
     else:
         conditions.close(Symptom.DISAGREEMENT)
+
+
+def _is_verified(beat: Beat, condition: Condition) -> bool:
+    """A claim of health by another than the one the condition is about. A plain beat counts only once the supervisor
+    has fallen silent: then its word is all there is.
+    """
+    return beat.generation is None or beat.generation > condition.generation
 
 
 def changes_nothing(record: Record, beat: Beat) -> bool:

@@ -93,11 +93,13 @@ class Standing:
     moved_at: float
 
 
-def follow(standing: Standing | None, evidence: Evidence, now: float) -> Standing:
-    """The standing after one more beat."""
+def follow(standing: Standing | None, evidence: Evidence, now: float, unseen: float = 0.0) -> Standing:
+    """The standing after one more beat. `unseen`: seconds since the beat before in which the observer could not have
+    seen any evidence (it was held up, no link was open); they count against nobody.
+    """
     if standing is None or evidence.proves_more_than(standing.evidence):
         return Standing(evidence, now)
-    return Standing(evidence, standing.moved_at)
+    return Standing(evidence, min(standing.moved_at + unseen, now))
 
 
 def stall(standing: Standing, declared: Mapping[str, float], now: float) -> str:

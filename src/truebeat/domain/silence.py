@@ -82,6 +82,8 @@ class Doubt:
 
     def __init__(self) -> None:
         self._missed: deque[tuple[float, float]] = deque(maxlen=64)
+        #: when the observer last ticked
+        self._ticked: float | None = None
 
     def missed(self, seconds: float, now: float) -> None:
         """The observer was blind for `seconds` until `now`."""
@@ -90,6 +92,7 @@ class Doubt:
 
     def tick(self, expected: float, now: float) -> float:
         """A tick due at `expected` came at `now`. Returns the lag that was counted, 0 if it was tolerable."""
+        self._ticked = now
         lag = now - expected
         if lag <= LAG_TOLERANCE:
             return 0.0
@@ -99,6 +102,11 @@ class Doubt:
     def allowance(self, stamped: float) -> float:
         """Seconds by which a lease stamped at `stamped` is extended: all that was missed since."""
         return sum(seconds for at, seconds in self._missed if at > stamped)
+
+    def unseen(self, since: float, now: float) -> float:
+        """Seconds missed since `since`, with a stop that is only just over and that no tick has counted yet."""
+        late = 0.0 if self._ticked is None else now - max(self._ticked, since)
+        return self.allowance(since) + (late if late > LAG_TOLERANCE else 0.0)
 
 
 def is_mass_silence(silent: int, watched: int) -> bool:

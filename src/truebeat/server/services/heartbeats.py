@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
-from truebeat.domain import health
+from truebeat.domain import health, phases
 from truebeat.domain.health import Symptom, changes_nothing
 from truebeat.errors import Gone, NotFound
 from truebeat.protocol.resources import SAMPLE_ERROR_LIMIT
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 #: phases a workspace may declare bounds for
 BOUNDS_LIMIT = 64
+#: tasks in hand that are kept for people to see, and the characters of each one's name
+HOLDING_LIMIT = 64
+HOLDING_CHARACTERS = 80
 
 
 class Heartbeats:
@@ -63,7 +66,7 @@ class Heartbeats:
 
     def declare(self, lease: Lease, hello: link.Hello) -> None:
         """A supervisor presents itself: its boot, and the bounds it declares for phases."""
-        bounds = dict(list(hello.bounds.items())[:BOUNDS_LIMIT])
+        bounds = {clean(phase)[:100]: bound for phase, bound in list(hello.bounds.items())[:BOUNDS_LIMIT]}
         if lease.told is None:
             lease.told = Told(hello.boot, bounds)
         else:
@@ -82,14 +85,14 @@ class Heartbeats:
         lease.phase = clean(beat.phase)
         lease.restarts = beat.restarts
         lease.worker_pid = beat.worker_pid
+        observation = self._testimony(lease, beat)
         self._leases.stamp(lease, self._clock.monotonic(), self._clock.now())
-        observation = health.Beat(beat.runtime_state, beat.error_rate, lease.sample_error, beat.generation)
         if beat.quarantine:
             await self.settle(lease, observation)
             await self.settle(lease, health.BudgetSpent(clean(beat.quarantine), beat.generation))
             return
         if beat.runtime_state == "" and lease.record.open(Symptom.QUARANTINED):
-            # The worker of a new generation answered its executor's start handshake: that is its canary.
+            # The worker of a new generation says it is well: it does so only once its canary has passed.
             await self.settle(lease, health.GenerationVerified(beat.generation))
         if lease.pending or not changes_nothing(lease.record, observation):
             await self.settle(lease, observation)
@@ -99,6 +102,30 @@ class Heartbeats:
             # It beats, and its new generation does not come up.
             await self.settle(lease, health.ProvisioningExpired(deadline))
 
+    def _testimony(self, lease: Lease, beat: link.Beat) -> health.Beat:
+        """What the beat says about the worker, weighed against what the beats before it said. Not stamped yet."""
+        told = lease.told = lease.told or Told(0, {})
+        now = self._clock.monotonic()
+        keep(told, beat)
+        first = told.standing is None
+        # Only time in which beats came counts: neither a backlog read after a stop of ours, nor a lost link.
+        gap = now - lease.stamped
+        unseen = max(self._leases.doubt.unseen(lease.stamped, now), gap - self._leases.lease / 2, 0.0)
+        told.standing = phases.follow(told.standing, evidence_of(beat), now, unseen)
+        told.still = phases.stall(told.standing, told.bounds, now)
+        stall: str | None = told.beat_stall or told.still
+        if not stall and first and lease.record.open(Symptom.STALLED):
+            stall = None  # the first evidence since this server started: whether it moves is not known yet
+        return health.Beat(
+            beat.runtime_state,
+            beat.error_rate,
+            lease.sample_error or "",
+            beat.generation,
+            stall=stall,
+            canary_failures=told.canary_failures,
+            canary_detail=told.canary_detail,
+        )
+
 
 def is_supervised(lease: Lease) -> bool:
     """A supervisor speaks for it: its link is open, or was a moment ago (generations come only over links).
@@ -106,6 +133,40 @@ def is_supervised(lease: Lease) -> bool:
     Once that has been silent for long enough to be offline, plain beats count again: somebody runs it without one.
     """
     return lease.linked or (lease.record.generation > 0 and lease.record.open(Symptom.SILENT) is None)
+
+
+def evidence_of(beat: link.Beat) -> phases.Evidence:
+    """What the beat proves."""
+    counters = beat.counters
+    return phases.Evidence(
+        beat.generation,
+        counters.turns_started,
+        counters.turns_finished,
+        counters.frames,
+        counters.tools_started,
+        counters.tools_finished,
+        counters.canaries_passed,
+        clean(beat.phase),
+        beat.phase_bound,
+    )
+
+
+def keep(told: Told, beat: link.Beat) -> None:
+    """The beat's facts for people, each within its bound."""
+    told.counters = beat.counters
+    told.phase_age = beat.phase_age
+    told.loop_lag = beat.loop_lag
+    told.tick_age = beat.tick_age
+    told.process_state = clean(beat.process_state)
+    told.beat_stall = clean(beat.stall)
+    told.note = clean(beat.note)
+    told.capacity = beat.capacity
+    told.holding = tuple(clean(held)[:HOLDING_CHARACTERS] for held in beat.holding[:HOLDING_LIMIT])
+    if beat.canary is None:
+        told.canary_failures, told.canary_age, told.canary_detail = None, 0.0, ""
+    else:
+        told.canary_failures, told.canary_age = beat.canary.failures, beat.canary.age
+        told.canary_detail = clean(beat.canary.detail)
 
 
 def clean(text: str | None) -> str:

@@ -218,10 +218,10 @@ async def test_a_supervisor_whose_worker_never_comes_up_fails_at_the_provisionin
     lease = await rig.member()
     heartbeats = Heartbeats(rig.leases, rig.health, rig.clock)
     for _ in range(13):
-        await heartbeats.accept_link(lease, link_beat(runtime_state=None, error_rate=None))
+        await heartbeats.accept_link(lease, link_beat(runtime_state=None, error_rate=None, phase="starting"))
         assert lease.status is Status.PROVISIONING
         rig.clock.advance(10)
-    await heartbeats.accept_link(lease, link_beat(runtime_state=None, error_rate=None))
+    await heartbeats.accept_link(lease, link_beat(runtime_state=None, error_rate=None, phase="starting"))
     assert lease.status is Status.FAILED
     await heartbeats.accept_link(lease, link_beat())
     assert lease.status is Status.ONLINE

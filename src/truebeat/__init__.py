@@ -1,7 +1,81 @@
 """truebeat: a control plane for fleets of AI agents whose heartbeats can't lie.
 
-The package map is in ARCHITECTURE.md. This file holds the SDK's public names only and imports nothing,
-because the supervisor (goal: 25 MB of memory) imports it too.
+The package map is in ARCHITECTURE.md. This file holds the SDK's public names only and imports none of them before they
+are asked for, because the supervisor (goal: 25 MB of memory) imports it too.
 """
 
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from truebeat.workspace.embed import Workspace
+    from truebeat.workspace.embed_turns import Task
+    from truebeat.workspace.executors.base import (
+        AnsweredError,
+        Artifact,
+        ConfigurationError,
+        Executor,
+        InPhase,
+        InputRequired,
+        Options,
+        Output,
+        Progress,
+        Result,
+        Step,
+        Text,
+        ToolFinished,
+        ToolStarted,
+        Turn,
+        TurnError,
+    )
+    from truebeat.workspace.wedge import clear_wedge, is_wedged, mark_wedged, wedge_reason
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "AnsweredError",
+    "Artifact",
+    "ConfigurationError",
+    "Executor",
+    "InPhase",
+    "InputRequired",
+    "Options",
+    "Output",
+    "Progress",
+    "Result",
+    "Step",
+    "Task",
+    "Text",
+    "ToolFinished",
+    "ToolStarted",
+    "Turn",
+    "TurnError",
+    "Workspace",
+    "clear_wedge",
+    "is_wedged",
+    "mark_wedged",
+    "wedge_reason",
+]
+
+_PLACES = {
+    "Workspace": "truebeat.workspace.embed",
+    "Task": "truebeat.workspace.embed_turns",
+    "clear_wedge": "truebeat.workspace.wedge",
+    "is_wedged": "truebeat.workspace.wedge",
+    "mark_wedged": "truebeat.workspace.wedge",
+    "wedge_reason": "truebeat.workspace.wedge",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'truebeat' has no attribute {name!r}")
+    from importlib import import_module
+
+    found: object = getattr(import_module(_PLACES.get(name, "truebeat.workspace.executors.base")), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

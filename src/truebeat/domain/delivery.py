@@ -44,6 +44,8 @@ UNFINISHED: Final = frozenset({State.SUBMITTED, State.WORKING})
 BEGUN_LIMIT: Final = 3
 #: attempts handed back before they began: not the task's fault, but no reason to go on for ever
 RETURNED_LIMIT: Final = 20
+#: attempts of one task, replies included
+ATTEMPT_LIMIT: Final = 1000
 
 
 class OnInterrupt(StrEnum):
@@ -67,7 +69,7 @@ class Task:
     attempt: int = 0
     #: the worker's generation while it is held, else None
     generation: int | None = None
-    #: attempts that had begun, and attempts handed back before they did
+    #: attempts that had begun, and attempts handed back before they did, since it was sent or last replied to
     begun: int = 0
     returned: int = 0
     #: the next attempt answers a question of the task
@@ -219,6 +221,8 @@ def apply(task: Task, event: Event) -> Outcome:
                 return Outcome(_ended(task, State.CANCELED, event.reason))
             return Outcome(replace(task, cancel_requested=True), cancel=True)
         case Replied():
+            if task.attempt >= ATTEMPT_LIMIT:
+                return Outcome(task, f"a task has at most {ATTEMPT_LIMIT} turns; send a new one")
             return Outcome(replace(task, state=State.SUBMITTED, reply=True, reason=""), requeued=True)
         case Rejected():
             state = State.FAILED if task.state is State.WORKING else State.REJECTED
@@ -244,7 +248,8 @@ def _finished(task: Task, event: Finished) -> Outcome:
         return Outcome(_ended(task, event.state, event.reason))
     if task.cancel_requested:
         return Outcome(_ended(task, State.CANCELED, "canceled by its sender"))
-    return Outcome(replace(task, state=event.state, generation=None, reply=False, interrupted=False, reason=""))
+    asks = replace(task, state=event.state, generation=None, reply=False, interrupted=False, begun=0, returned=0)
+    return Outcome(replace(asks, reason=event.reason))
 
 
 def _ended(task: Task, state: State, reason: str) -> Task:

@@ -1,0 +1,315 @@
+"""The one writer of tasks: sends, claims, and what workers say, many in one transaction.
+
+Whatever waits when a transaction begins is written by it: a burst costs one commit. Each change goes through
+`domain.delivery.apply` on a row that is locked, so an event that is late, repeated or fenced changes nothing. Nobody is
+told of anything, and nothing is delivered, before the commit.
+
+What comes from workers is kept and tried again until the database has it; a sender whose task could not be written is
+told so at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from truebeat.errors import Conflict, TruebeatError, Unavailable
+from truebeat.server.services.ledger_batch import Batch
+from truebeat.server.store import events as event_store
+from truebeat.server.store import tasks as task_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
+
+    from truebeat.clock import Clock
+    from truebeat.domain import delivery
+    from truebeat.protocol.delivery import Deliver
+    from truebeat.server.services.events import EventLog
+    from truebeat.server.services.notices import Notices
+    from truebeat.server.store.database import Database
+    from truebeat.server.store.tasks import Key, Lease, NewRow
+
+log = structlog.get_logger(__name__)
+
+#: items and characters written in one transaction at most
+BATCH: Final = 500
+BATCH_WEIGHT: Final = 16 * 1024 * 1024
+#: seconds that a batch of nothing but pieces of text waits for more of them
+GATHER: Final = 0.02
+#: seconds between attempts while the database does not answer
+RETRY: Final = 0.2
+#: an idempotency key means the same task for so long
+KEY_LIFE: Final = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """task_id: the new task, or the one that the key already means."""
+
+    task_id: UUID
+    repeated: bool = False
+
+
+@dataclass(eq=False, slots=True)
+class Submit:
+    """A new task."""
+
+    row: NewRow
+    key: Key | None
+    done: asyncio.Future[Submitted]
+    weight: int = 0
+
+
+@dataclass(eq=False, slots=True)
+class Happened:
+    """One event of one task, and what came with it.
+
+    text, parts: of a result, a question, a reply or a chunk. message: the whole message of a reply. chunk: its kind,
+    name and index, for Progressed. lasting: it is tried until it is written.
+    """
+
+    task_id: UUID
+    event: delivery.Event
+    done: asyncio.Future[delivery.Outcome | None]
+    text: str = ""
+    parts: list[dict[str, Any]] = field(default_factory=list)
+    message: dict[str, Any] | None = None
+    chunk: tuple[str, str, int] | None = None
+    lasting: bool = False
+    weight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What follows from who holds what: events, and held tasks to deliver again."""
+
+    events: list[tuple[UUID, delivery.Event]]
+    again: list[UUID]
+
+
+@dataclass(eq=False, slots=True)
+class Inspect:
+    """Look at all leases of one workspace and decide, after everything that was said before is written."""
+
+    workspace_id: UUID
+    decide: Callable[[list[Lease]], Decision]
+    done: asyncio.Future[list[Deliver]]
+    weight: int = 0
+
+
+Item = Submit | Happened | Inspect
+
+
+class Ledger:
+    """One a server. Invariant: `queued` is the number of tasks that wait in each mailbox, as of the last commit."""
+
+    def __init__(self, database: Database, events: EventLog, notices: Notices, clock: Clock) -> None:
+        self._database = database
+        self._events = events
+        self._notices = notices
+        self._clock = clock
+        self._items: deque[Item] = deque()
+        self._claims: set[UUID] = set()
+        self._woken = asyncio.Event()
+        self.queued: dict[UUID, int] = {}
+        #: (generation, how many more) that a workspace can be given now, or None
+        self.room_of: Callable[[UUID], tuple[int, int] | None] = lambda _: None
+        #: claimed and on disk: (workspace, what it is to get)
+        self.deliver: Callable[[list[tuple[UUID, Deliver]]], None] = lambda _: None
+        #: a batch may or may not be on disk: who holds what must be looked at again
+        self.doubted: Callable[[], None] = lambda: None
+        #: the name of a workspace, for events
+        self.name_of: Callable[[UUID], str] = str
+
+    async def start(self) -> None:
+        async with self._database.acquire() as connection:
+            self.queued = await task_store.queued(connection)
+
+    # --- what there is to write ---------------------------------------------------------------------------------------
+
+    async def submit(self, row: NewRow, key: Key | None = None) -> Submitted:
+        """It is on disk when this returns. Errors: Conflict (the key means another message), Unavailable."""
+        done: asyncio.Future[Submitted] = asyncio.get_running_loop().create_future()
+        self._claims.add(row.workspace_id)
+        self._put(Submit(row, key, done, len(row.text)))
+        return await done
+
+    def happen(self, task_id: UUID, event: delivery.Event, **more: Any) -> asyncio.Future[delivery.Outcome | None]:
+        """One event, in the order of calls. The future has what came of it; None: there is no such task."""
+        done: asyncio.Future[delivery.Outcome | None] = asyncio.get_running_loop().create_future()
+        item = Happened(task_id, event, done, **more)
+        item.weight = len(item.text)
+        self._put(item)
+        return done
+
+    def inspect(self, workspace_id: UUID, decide: Callable[[list[Lease]], Decision]) -> asyncio.Future[list[Deliver]]:
+        """Decide about the leases of a workspace; the future has what is to be delivered again."""
+        done: asyncio.Future[list[Deliver]] = asyncio.get_running_loop().create_future()
+        self._put(Inspect(workspace_id, decide, done))
+        return done
+
+    def claim(self, workspace_id: UUID) -> None:
+        """Give it what `room_of` allows, if its mailbox has any."""
+        self._claims.add(workspace_id)
+        self._woken.set()
+
+    def _put(self, item: Item) -> None:
+        self._items.append(item)
+        self._woken.set()
+
+    # --- the writer ---------------------------------------------------------------------------------------------------
+
+    async def write_forever(self) -> None:
+        """One a server. Senders whose tasks can't be written are told; the writer goes on."""
+        try:
+            while True:
+                await self._woken.wait()
+                if self._items and all(isinstance(item, Happened) and item.chunk for item in self._items):
+                    await asyncio.sleep(GATHER)
+                self._woken.clear()
+                while self._items or self._claims:
+                    await self._write(self._take())
+        except asyncio.CancelledError:
+            self._fail(list(self._items), Unavailable("the server is stopping; try again", retry_after=1))
+            raise
+
+    def _take(self) -> list[Item]:
+        """The next batch. An inspection sees all that was said before it, so it can only be the first."""
+        batch: list[Item] = []
+        weight = 0
+        while self._items and len(batch) < BATCH and weight < BATCH_WEIGHT:
+            if batch and isinstance(self._items[0], Inspect):
+                break
+            batch.append(self._items.popleft())
+            weight += batch[-1].weight
+        return batch
+
+    async def _write(self, items: list[Item]) -> None:
+        claims, self._claims = self._claims, set()
+        try:
+            await self._transact(items, claims)
+        except TruebeatError as error:
+            self.doubted()
+            self._claims |= claims
+            self._again(items)
+            self._fail([item for item in items if not _lasting(item)], error)
+            log.warning("tasks wait for the database", reason=error.message, items=len(self._items))
+            await asyncio.sleep(RETRY)
+        except asyncio.CancelledError:
+            self._fail(items, Unavailable("the server is stopping; try again", retry_after=1))
+            raise
+        except Exception as error:
+            if len(items) > 1:
+                # One of them is not writable: alone, so that it takes no other along.
+                self._claims |= claims
+                for item in items:
+                    await self._write([item])
+                return
+            log.exception("a change of a task could not be written", item=type(items[0]).__name__ if items else "")
+            self.doubted()
+            self._fail(items, Unavailable("the change could not be written; try again", retry_after=1), cause=error)
+
+    def _again(self, items: list[Item]) -> None:
+        self._items.extendleft(reversed([item for item in items if _lasting(item)]))
+
+    async def _transact(self, items: list[Item], claims: set[UUID]) -> None:
+        now = self._clock.now()
+        batch = Batch(now, self.name_of)
+        again: list[Deliver] = []
+        async with self._database.transaction() as connection:
+            happened = [item for item in items if isinstance(item, Happened)]
+            decided: list[tuple[UUID, delivery.Event]] = []
+            if items and isinstance(inspection := items[0], Inspect):
+                decision = inspection.decide(await task_store.held(connection, inspection.workspace_id))
+                decided = decision.events
+                again = await task_store.deliveries(connection, decision.again) if decision.again else []
+            await self._insert(connection, batch, [item for item in items if isinstance(item, Submit)])
+            ids = {task_id for task_id, _ in decided} | {item.task_id for item in happened}
+            if ids:
+                batch.rows = await task_store.hold(connection, ids)
+            for task_id, event in decided:
+                batch.apply(task_id, event)
+            for item in happened:
+                outcome = batch.apply(item.task_id, item.event, item.text, item.parts, item.message, item.chunk)
+                batch.results.append((item.done, outcome))
+            if changed := batch.changed():
+                await task_store.save(connection, changed, now)
+            delivered = await self._claim(connection, batch, claims)
+            if batch.updates:
+                await task_store.add_updates(connection, batch.updates)
+            written = await event_store.append(connection, batch.events)
+        for item in items:
+            if isinstance(item, Inspect) and not item.done.done():
+                item.done.set_result(again)
+        self._settle(batch)
+        self._events.publish(written)
+        if delivered:
+            self.deliver(delivered)
+
+    async def _insert(self, connection: Any, batch: Batch, submits: list[Submit]) -> None:
+        wanted: dict[tuple[str, UUID, str], Key] = {}
+        for item in submits:
+            if item.key is not None:
+                wanted.setdefault((item.key.sender, item.key.workspace_id, item.key.key), item.key)
+        kept = await task_store.keep_keys(connection, list(wanted.values()), batch.now - KEY_LIFE) if wanted else {}
+        rows = []
+        for item in submits:
+            owner = item.key and kept[item.key.sender, item.key.workspace_id, item.key.key]
+            if item.key is None or owner is None or owner.task_id == item.row.id:
+                rows.append(item.row)
+                batch.submitted(item.row)
+                batch.results.append((item.done, Submitted(item.row.id)))
+            elif owner.fingerprint == item.key.fingerprint:
+                batch.results.append((item.done, Submitted(owner.task_id, repeated=True)))
+            else:
+                error = Conflict("this idempotency key was used for another message; use a new one")
+                batch.results.append((item.done, error))
+        if rows:
+            await task_store.insert(connection, rows)
+
+    async def _claim(self, connection: Any, batch: Batch, claims: set[UUID]) -> list[tuple[UUID, Deliver]]:
+        wanted = []
+        for workspace_id in claims:
+            waiting = self.queued.get(workspace_id, 0) + batch.queued[workspace_id]
+            if waiting > 0 and (room := self.room_of(workspace_id)) is not None:
+                wanted.append((workspace_id, *room))
+        if not wanted:
+            return []
+        delivered = await task_store.claim(connection, wanted, batch.now)
+        for workspace_id, _ in delivered:
+            batch.queued[workspace_id] -= 1
+        return delivered
+
+    def _settle(self, batch: Batch) -> None:
+        for workspace_id, change in batch.queued.items():
+            if change:
+                left = self.queued.get(workspace_id, 0) + change
+                self.queued[workspace_id] = left
+                if left <= 0:
+                    del self.queued[workspace_id]
+        for done, result in batch.results:
+            if not done.done():
+                if isinstance(result, Exception):
+                    done.set_exception(result)
+                else:
+                    done.set_result(result)
+        for task_id, updates in batch.told().items():
+            self._notices.updated(task_id, updates)
+
+    @staticmethod
+    def _fail(items: list[Item], error: TruebeatError, cause: BaseException | None = None) -> None:
+        for item in items:
+            if not item.done.done():
+                item.done.set_exception(error)
+                if cause is not None:
+                    error.__cause__ = cause
+
+
+def _lasting(item: Item) -> bool:
+    return isinstance(item, Inspect) or (isinstance(item, Happened) and item.lasting)

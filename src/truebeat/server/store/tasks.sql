@@ -1,0 +1,281 @@
+-- name: insert
+-- Many at once, in the order given: `place` is drawn in that order.
+INSERT INTO tasks (
+    id, workspace_id, context_id, priority, state, on_interrupt, sender_kind, sender_id, sender_name,
+    text, parts, message, metadata, updates, created_at, updated_at
+)
+SELECT
+    new.id, new.workspace_id, new.context_id, new.priority, 'submitted', new.on_interrupt,
+    new.sender_kind, new.sender_id, new.sender_name,
+    new.text, new.parts::jsonb, new.message::jsonb, new.metadata::jsonb, 1, new.at, new.at
+FROM unnest(
+    $1::uuid[], $2::uuid[], $3::text[], $4::smallint[], $5::text[], $6::text[], $7::text[], $8::text[],
+    $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[]
+) WITH ORDINALITY AS new (
+    id, workspace_id, context_id, priority, on_interrupt, sender_kind, sender_id, sender_name,
+    text, parts, message, metadata, at, nth
+)
+ORDER BY new.nth
+
+-- name: keep_keys
+-- Each key becomes the new task's, unless it is another one's that is not older than $7. Tells whose it is.
+INSERT INTO idempotency_keys AS kept (sender, workspace_id, key, task_id, fingerprint, at)
+SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::uuid[], $5::bytea[], $6::timestamptz[])
+ON CONFLICT (sender, workspace_id, key) DO UPDATE
+SET task_id = CASE WHEN kept.at < $7 THEN excluded.task_id ELSE kept.task_id END,
+    fingerprint = CASE WHEN kept.at < $7 THEN excluded.fingerprint ELSE kept.fingerprint END,
+    at = CASE WHEN kept.at < $7 THEN excluded.at ELSE kept.at END
+RETURNING sender, workspace_id, key, task_id, fingerprint
+
+-- name: prune_keys
+DELETE FROM idempotency_keys
+WHERE at < $1
+
+-- name: hold
+-- What the life cycle needs to know; nobody else changes these until the transaction ends.
+SELECT id, workspace_id, context_id, priority, state, on_interrupt, attempt, generation, begun, returned, reply, interrupted,
+    cancel_requested, reason, sender_kind, sender_id, sender_name, updates, streamed, chunks
+FROM tasks
+WHERE id = ANY($1::uuid[])
+ORDER BY id
+FOR UPDATE
+
+-- name: save
+-- What is NULL in answer, answer_parts, reply_text, reply_parts stays; `last` puts it behind all that wait.
+UPDATE tasks
+SET state = new.state,
+    attempt = new.attempt,
+    generation = new.generation,
+    begun = new.begun,
+    returned = new.returned,
+    reply = new.reply,
+    interrupted = new.interrupted,
+    cancel_requested = new.cancel_requested,
+    reason = new.reason,
+    updates = new.updates,
+    streamed = new.streamed,
+    chunks = new.chunks,
+    answer = coalesce(new.answer, tasks.answer),
+    answer_parts = coalesce(new.answer_parts::jsonb, tasks.answer_parts),
+    reply_text = coalesce(new.reply_text, tasks.reply_text),
+    reply_parts = coalesce(new.reply_parts::jsonb, tasks.reply_parts),
+    place = CASE WHEN new.last THEN nextval('tasks_place') ELSE tasks.place END,
+    updated_at = new.at,
+    ended_at = CASE WHEN new.state IN ('completed', 'failed', 'canceled', 'rejected') THEN new.at END
+FROM unnest(
+    $1::uuid[], $2::text[], $3::integer[], $4::bigint[], $5::integer[], $6::integer[], $7::boolean[], $8::boolean[],
+    $9::boolean[], $10::text[], $11::integer[], $12::bigint[], $13::text[], $14::text[], $15::text[], $16::text[],
+    $17::boolean[], $18::timestamptz[], $19::integer[]
+) AS new (
+    id, state, attempt, generation, begun, returned, reply, interrupted,
+    cancel_requested, reason, updates, streamed, answer, answer_parts, reply_text, reply_parts, last, at, chunks
+)
+WHERE tasks.id = new.id
+
+-- name: claim
+-- For each (workspace, generation, room): the first tasks by priority, then age, but of each context only the oldest
+-- that is unfinished. What another claims at the same moment is passed over.
+WITH wanted AS (
+    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::integer[]) AS wanted (workspace_id, generation, room)
+),
+picked AS (
+    SELECT task.id, wanted.generation
+    FROM wanted
+    CROSS JOIN LATERAL (
+        SELECT queued.id
+        FROM tasks AS queued
+        WHERE queued.workspace_id = wanted.workspace_id
+            AND queued.state = 'submitted'
+            AND queued.generation IS NULL
+            AND NOT EXISTS (
+                SELECT
+                FROM tasks AS earlier
+                WHERE earlier.workspace_id = queued.workspace_id
+                    AND earlier.context_id = queued.context_id
+                    AND earlier.state IN ('submitted', 'working')
+                    AND earlier.place < queued.place
+            )
+        ORDER BY queued.priority DESC, queued.place
+        LIMIT wanted.room
+        FOR UPDATE OF queued SKIP LOCKED
+    ) AS task
+)
+UPDATE tasks
+SET generation = picked.generation, attempt = tasks.attempt + 1, chunks = 0, reason = '', updated_at = $4
+FROM picked
+WHERE tasks.id = picked.id
+RETURNING tasks.id, tasks.workspace_id, tasks.context_id, tasks.priority, tasks.place, tasks.generation, tasks.attempt,
+    tasks.sender_kind, tasks.sender_id, tasks.sender_name,
+    CASE WHEN tasks.reply THEN tasks.reply_text ELSE tasks.text END AS text,
+    CASE WHEN tasks.reply THEN tasks.reply_parts ELSE tasks.parts END AS parts,
+    tasks.reply, tasks.interrupted
+
+-- name: deliveries
+-- As `claim` tells them: those that are held already, to be delivered again.
+SELECT id, workspace_id, context_id, priority, place, generation, attempt, sender_kind, sender_id, sender_name,
+    CASE WHEN reply THEN reply_text ELSE text END AS text,
+    CASE WHEN reply THEN reply_parts ELSE parts END AS parts,
+    reply, interrupted
+FROM tasks
+WHERE id = ANY($1::uuid[])
+ORDER BY priority DESC, place
+
+-- name: held
+-- Every task that a worker of this workspace holds by the ledger.
+SELECT id, generation, attempt, state, cancel_requested
+FROM tasks
+WHERE workspace_id = $1 AND generation IS NOT NULL
+ORDER BY place
+
+-- name: unfinished
+SELECT id
+FROM tasks
+WHERE workspace_id = $1 AND state IN ('submitted', 'working')
+LIMIT $2
+
+-- name: paused
+SELECT id
+FROM tasks
+WHERE workspace_id = $1 AND state IN ('input-required', 'auth-required')
+LIMIT $2
+
+-- name: orphaned
+-- Workspaces with tasks that nobody will end: held by a generation that was replaced, or sent to a removed one.
+SELECT workspaces.id, workspaces.generation, workspaces.status = 'removed' AS removed
+FROM workspaces
+WHERE EXISTS (
+        SELECT
+        FROM tasks
+        WHERE tasks.workspace_id = workspaces.id
+            AND tasks.generation IS NOT NULL
+            AND tasks.generation < workspaces.generation
+    )
+    OR (
+        workspaces.status = 'removed'
+        AND EXISTS (
+            SELECT
+            FROM tasks
+            WHERE tasks.workspace_id = workspaces.id AND tasks.state IN ('submitted', 'working')
+        )
+    )
+LIMIT $1
+
+-- name: queued
+-- How many wait in each mailbox.
+SELECT workspace_id, count(*) AS queued
+FROM tasks
+WHERE state = 'submitted' AND generation IS NULL
+GROUP BY workspace_id
+
+-- name: position
+-- 1 for the one that goes next; NULL when it does not wait.
+SELECT (
+    SELECT count(*)
+    FROM tasks AS ahead
+    WHERE ahead.workspace_id = task.workspace_id
+        AND ahead.state = 'submitted'
+        AND ahead.generation IS NULL
+        AND (ahead.priority, -ahead.place) >= (task.priority, -task.place)
+) AS position
+FROM tasks AS task
+WHERE task.id = $1 AND task.state = 'submitted' AND task.generation IS NULL
+
+-- name: get
+SELECT id, workspace_id, context_id, priority, state, on_interrupt, attempt, generation, begun, returned, reply, interrupted,
+    cancel_requested, reason, sender_kind, sender_id, sender_name, updates, streamed,
+    text, parts, message, metadata, answer, answer_parts, created_at, updated_at, ended_at
+FROM tasks
+WHERE id = $1
+
+-- name: page_of_all
+SELECT id, workspace_id, context_id, priority, state, on_interrupt, attempt, generation, begun, returned, reply, interrupted,
+    cancel_requested, reason, sender_kind, sender_id, sender_name, updates, streamed,
+    text, parts, message, metadata, answer, answer_parts, created_at, updated_at, ended_at
+FROM tasks
+WHERE state = ANY($1::text[]) AND updated_at > $2 AND (updated_at, id) < ($3, $4)
+ORDER BY updated_at DESC, id DESC
+LIMIT $5
+
+-- name: page_of_workspace
+SELECT id, workspace_id, context_id, priority, state, on_interrupt, attempt, generation, begun, returned, reply, interrupted,
+    cancel_requested, reason, sender_kind, sender_id, sender_name, updates, streamed,
+    text, parts, message, metadata, answer, answer_parts, created_at, updated_at, ended_at
+FROM tasks
+WHERE workspace_id = $6 AND state = ANY($1::text[]) AND updated_at > $2 AND (updated_at, id) < ($3, $4)
+ORDER BY updated_at DESC, id DESC
+LIMIT $5
+
+-- name: page_of_context
+-- Of one workspace ($7), or of any.
+SELECT id, workspace_id, context_id, priority, state, on_interrupt, attempt, generation, begun, returned, reply, interrupted,
+    cancel_requested, reason, sender_kind, sender_id, sender_name, updates, streamed,
+    text, parts, message, metadata, answer, answer_parts, created_at, updated_at, ended_at
+FROM tasks
+WHERE context_id = $6 AND ($7::uuid IS NULL OR workspace_id = $7)
+    AND state = ANY($1::text[]) AND updated_at > $2 AND (updated_at, id) < ($3, $4)
+ORDER BY updated_at DESC, id DESC
+LIMIT $5
+
+-- name: page_of_sender
+-- What a workspace ($6) sent; to one workspace ($7), or to any.
+SELECT id, workspace_id, context_id, priority, state, on_interrupt, attempt, generation, begun, returned, reply, interrupted,
+    cancel_requested, reason, sender_kind, sender_id, sender_name, updates, streamed,
+    text, parts, message, metadata, answer, answer_parts, created_at, updated_at, ended_at
+FROM tasks
+WHERE sender_kind = 'workspace' AND sender_id = $6 AND ($7::uuid IS NULL OR workspace_id = $7)
+    AND ($8::text IS NULL OR context_id = $8)
+    AND state = ANY($1::text[]) AND updated_at > $2 AND (updated_at, id) < ($3, $4)
+ORDER BY updated_at DESC, id DESC
+LIMIT $5
+
+-- name: count_of_all
+SELECT count(*)
+FROM (SELECT FROM tasks WHERE state = ANY($1::text[]) AND updated_at > $2 LIMIT $3) AS counted
+
+-- name: count_of_workspace
+SELECT count(*)
+FROM (
+    SELECT FROM tasks WHERE workspace_id = $4 AND state = ANY($1::text[]) AND updated_at > $2 LIMIT $3
+) AS counted
+
+-- name: count_of_context
+SELECT count(*)
+FROM (
+    SELECT
+    FROM tasks
+    WHERE context_id = $4 AND ($5::uuid IS NULL OR workspace_id = $5) AND state = ANY($1::text[]) AND updated_at > $2
+    LIMIT $3
+) AS counted
+
+-- name: count_of_sender
+SELECT count(*)
+FROM (
+    SELECT
+    FROM tasks
+    WHERE sender_kind = 'workspace' AND sender_id = $4 AND ($5::uuid IS NULL OR workspace_id = $5)
+        AND ($6::text IS NULL OR context_id = $6)
+        AND state = ANY($1::text[]) AND updated_at > $2
+    LIMIT $3
+) AS counted
+
+-- name: add_updates
+INSERT INTO task_updates (task_id, seq, at, kind, state, text, name, parts, message)
+SELECT new.task_id, new.seq, new.at, new.kind, new.state, new.text, new.name, new.parts::jsonb, new.message::jsonb
+FROM unnest(
+    $1::uuid[], $2::integer[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[]
+) AS new (task_id, seq, at, kind, state, text, name, parts, message)
+
+-- name: updates
+SELECT seq, at, kind, state, text, name, parts
+FROM task_updates
+WHERE task_id = $1 AND seq > $2
+ORDER BY seq
+LIMIT $3
+
+-- name: story
+-- Artifacts, questions and replies of one task.
+SELECT seq, at, kind, state, text, name, parts, message
+FROM task_updates
+WHERE task_id = $1 AND (kind IN ('artifact', 'reply') OR state IN ('input-required', 'auth-required'))
+ORDER BY seq
+LIMIT $2

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from truebeat.client.credentials import TokenSource
     from truebeat.client.events import Events
+    from truebeat.client.incidents import Incidents
     from truebeat.client.registry import Registry
     from truebeat.client.tokens import Tokens
     from truebeat.client.workspaces import Workspaces
@@ -91,6 +92,12 @@ class Client:
         from truebeat.client.events import Events
 
         return Events(self)
+
+    @cached_property
+    def incidents(self) -> Incidents:
+        from truebeat.client.incidents import Incidents
+
+        return Incidents(self)
 
     @cached_property
     def tokens(self) -> Tokens:

@@ -71,7 +71,10 @@ class DeliverySucceeded:
 
 @dataclass(frozen=True, slots=True)
 class RestartOrdered:
-    """An operator asked for a new generation."""
+    """A new generation is asked for: by an operator, by name, or by the platform itself."""
+
+    by: str = "an operator"
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

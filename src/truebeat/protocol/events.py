@@ -13,7 +13,9 @@ class Event(Struct, kw_only=True):
     """One entry.
 
     type: WORKSPACE_PROVISIONING, _ONLINE, _OFFLINE, _DEGRADED, _FAILED, _REMOVED: the judged status, with
-    payload {name, status, previous, conditions, sample_error}; RESTART_ORDERED with payload {restart_id, by}.
+    payload {name, status, previous, conditions, sample_error}; RESTART_ORDERED with payload {restart_id, by, detail}.
+    INCIDENT_OPENED {name, incident_id, symptom, witness, detail}, INCIDENT_UPDATED (a supervisor's report) {name,
+    incident_id, kind, detail, action, generation}, INCIDENT_CLOSED {name, incident_id, symptom, recovery, seconds}.
     EXPIRY_SUSPENDED and EXPIRY_RESUMED, of no workspace: so many are silent together that the server suspects itself;
     payload {silent, watched}.
     cause: the observation that did it (beat, lease_expired, ...), or who ordered it.

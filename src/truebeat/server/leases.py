@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import random
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from truebeat.domain.health import Status, Symptom
@@ -17,8 +18,10 @@ from truebeat.domain.silence import Deadlines, Doubt
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
+    from uuid import UUID
 
     from truebeat.domain.health import Record
+    from truebeat.domain.incidents import Incident
     from truebeat.domain.phases import Standing
     from truebeat.protocol.link import Counters
     from truebeat.server.store.workspaces import WorkspaceRow
@@ -45,6 +48,7 @@ class Told:
         "phase_age",
         "process_state",
         "restart_reason",
+        "sender",
         "standing",
         "still",
         "tick_age",
@@ -74,8 +78,18 @@ class Told:
         self.note = ""
         self.capacity = 0
         self.holding: tuple[str, ...] = ()
+        #: the last outcome of deliveries: (monotonic time, whether one succeeded, text); None before any
+        self.sender: tuple[float, bool, str] | None = None
         #: why the pending restart was ordered
         self.restart_reason = "ordered by an operator"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenIncident:
+    """An incident that is open on disk."""
+
+    id: UUID
+    incident: Incident
 
 
 class Lease:
@@ -87,6 +101,7 @@ class Lease:
         "dirty",
         "error_rate",
         "id",
+        "incident",
         "last_beat_at",
         "linked",
         "name",
@@ -135,6 +150,8 @@ class Lease:
         self.phase: str | None = None
         self.restarts: int | None = None
         self.worker_pid: int | None = None
+        #: the incident that is open
+        self.incident: OpenIncident | None = None
         #: None for one that beats over HTTP only
         self.told: Told | None = None
 

@@ -11,6 +11,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from truebeat.errors import Forbidden, Gone, TruebeatError, Unavailable
 from truebeat.protocol import link
+from truebeat.protocol.delivery import Settled
 from truebeat.server.api.problems import problem_response
 from truebeat.server.background.tasks import spawn
 from truebeat.server.services.health import restart_id
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from truebeat.clock import Clock
     from truebeat.server.leases import Lease, Leases
     from truebeat.server.services.heartbeats import Heartbeats
+    from truebeat.server.services.incidents import Incidents
     from truebeat.server.services.tokens import Tokens
 
 log = structlog.get_logger(__name__)
@@ -63,9 +65,17 @@ class LinkEndpoint:
     """Accepts links, keeps the newest of each workspace, and carries orders down them."""
 
     def __init__(
-        self, heartbeats: Heartbeats, tokens: Tokens, leases: Leases, clock: Clock, *, beat_interval: float
+        self,
+        heartbeats: Heartbeats,
+        incidents: Incidents,
+        tokens: Tokens,
+        leases: Leases,
+        clock: Clock,
+        *,
+        beat_interval: float,
     ) -> None:
         self._heartbeats = heartbeats
+        self._incidents = incidents
         self._tokens = tokens
         self._leases = leases
         self._clock = clock
@@ -120,6 +130,7 @@ class LinkEndpoint:
         session = _Session(socket, lease, hello.boot)
         self._sessions[lease.id] = session
         lease.linked = True
+        self._heartbeats.declare(lease, hello)
         if present is not None:
             reason = "replaced by a newer supervisor" if hello.boot > present.boot else "replaced by its own new link"
             spawn(present.close(link.CLOSE_REPLACED, reason), name="close replaced link")
@@ -153,10 +164,13 @@ class LinkEndpoint:
     async def _listen(self, session: _Session) -> None:
         while True:
             frame = await _receive(session.socket)
-            if not isinstance(frame, link.Beat):
-                raise _RefusedError(link.CLOSE_INVALID, "only beats come after hello")
             if self._sessions.get(session.lease.id) is not session:
                 return  # replaced while this frame was on its way
+            if isinstance(frame, link.Report):
+                await self._report(session, frame)
+                continue
+            if not isinstance(frame, link.Beat):
+                raise _RefusedError(link.CLOSE_INVALID, "only beats and reports come after hello")
             try:
                 await self._heartbeats.accept_link(session.lease, frame)
             except Unavailable as error:
@@ -167,6 +181,15 @@ class LinkEndpoint:
                 await session.send(link.Retire(reason=error.message))
                 raise _RefusedError(link.CLOSE_GONE, error.message) from None
             await session.send(link.Ack(seq=frame.seq, status=session.lease.status.value))
+
+    async def _report(self, session: _Session, report: link.Report) -> None:
+        try:
+            await self._incidents.accept_report(session.lease, report)
+        except Unavailable as error:
+            # Not settled: the supervisor repeats it.
+            log.warning("report not stored", workspace=session.lease.id, reason=error.message)
+            return
+        await session.send(Settled(n=report.n))
 
     def order_restart(self, lease: Lease) -> None:
         """Send the pending restart down the link, if there is one. It is sent again whenever the link comes back."""
@@ -200,9 +223,8 @@ class LinkEndpoint:
 
 
 def _restart_frame(lease: Lease) -> link.Restart:
-    return link.Restart(
-        restart_id=str(restart_id(lease.id, lease.record.awaiting_above)), reason="ordered by an operator"
-    )
+    reason = "ordered" if lease.told is None else lease.told.restart_reason
+    return link.Restart(restart_id=str(restart_id(lease.id, lease.record.awaiting_above)), reason=reason)
 
 
 async def _receive(socket: WebSocket) -> link.Up:

@@ -187,8 +187,9 @@ def shown(event: Event, principal: Principal) -> Event:
 
 def _without_details(event: Event) -> Event:
     payload = dict(event.payload)
-    if "sample_error" in payload:
-        payload["sample_error"] = ""
+    for told in ("sample_error", "detail", "action"):
+        if told in payload:
+            payload[told] = ""
     if isinstance(conditions := payload.get("conditions"), list):
         payload["conditions"] = [{**condition, "detail": ""} for condition in conditions]
     return msgspec.structs.replace(event, payload=payload)

@@ -1,8 +1,8 @@
 """Load -> judge -> save -> emit: the shell around `domain.health.judge`.
 
 Every change of a record goes through one writer. It takes all observations that wait, judges them in order, and writes
-the records (by compare-and-set) and their events in one transaction: a burst costs one commit, an event is on disk iff
-its change is, and subscribers hear of it only after the commit.
+the records (by compare-and-set), incidents and events in one transaction: a burst costs one commit, an event is on disk
+iff its change is, and subscribers hear of it only after the commit.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import structlog
 
 from truebeat.domain.health import (
     RULES,
+    DeliveriesStuck,
+    DeliverySucceeded,
     LeaseExpired,
     RemovalOrdered,
     RestartOrdered,
@@ -23,6 +25,7 @@ from truebeat.domain.health import (
     judge,
 )
 from truebeat.errors import Conflict, Gone, NotFound, TruebeatError, Unavailable
+from truebeat.server.services.incident_book import IncidentBook
 from truebeat.server.store import events as event_store
 from truebeat.server.store import tokens as token_store
 from truebeat.server.store import workspaces as workspace_store
@@ -78,12 +81,18 @@ class Health:
     async def observe(self, workspace_id: str, observation: Observation, now: datetime) -> Verdict:
         """Apply one observation. Errors: NotFound, Gone (removed), Unavailable (nothing was changed)."""
         lease = self._living(workspace_id)
+        if lease.told is not None and isinstance(observation, DeliveriesStuck | DeliverySucceeded):
+            text = observation.detail if isinstance(observation, DeliveriesStuck) else ""
+            succeeded = isinstance(observation, DeliverySucceeded)
+            lease.told.sender = (self._clock.monotonic(), succeeded, text)
         if not lease.pending and not judge(lease.record, observation, now).changed:
             return Verdict(lease.record)
         return await self._enqueue(lease, observation, now)
 
-    async def order_restart(self, workspace_id: str, by: str) -> UUID:
-        """An operator's order. It is durable, and while one is pending there is no second: Conflict."""
+    async def order_restart(self, workspace_id: str, by: str, reason: str = "") -> UUID:
+        """An operator's order, or the platform's own. It is durable, and while one is pending there is no second:
+        Conflict.
+        """
         lease = self._living(workspace_id)
         if lease.record.restart_pending:
             raise Conflict("a restart is already pending; wait for the new generation")
@@ -95,12 +104,20 @@ class Health:
             at=now,
             type="RESTART_ORDERED",
             workspace_id=UUID(lease.id),
-            payload={"name": lease.name, "restart_id": str(order), "by": by, "generation": lease.record.generation},
+            payload={
+                "name": lease.name,
+                "restart_id": str(order),
+                "by": by,
+                "detail": reason,
+                "generation": lease.record.generation,
+            },
             cause=by,
         )
-        verdict = await self._enqueue(lease, RestartOrdered(), now, extra_events=(event,))
+        verdict = await self._enqueue(lease, RestartOrdered(by, reason), now, extra_events=(event,))
         if not verdict.changed:
             raise Conflict("a restart is already pending; wait for the new generation")
+        if lease.told is not None:
+            lease.told.restart_reason = f"ordered by {by}" + (f": {reason}" if reason else "")
         self._leases.watch(lease, self._clock.monotonic(), self._leases.provisioning_deadline)
         for listener in self.on_restart:
             listener(lease)
@@ -167,6 +184,7 @@ class Health:
     async def _write(self, batch: list[_Item]) -> None:
         records: dict[Lease, Record] = {}
         new_events: list[NewEvent] = []
+        book = IncidentBook(self._clock)
         for item in batch:
             before = records.get(item.lease, item.lease.record)
             if isinstance(item.observation, LeaseExpired) and self._clock.monotonic() < item.lease.deadline:
@@ -179,10 +197,12 @@ class Health:
             new_events.extend(item.extra_events)
             if item.verdict.announcement is not None:
                 new_events.append(announce(item.lease, item.verdict.announcement, item.now))
+            new_events.extend(book.note(item.lease, item.observation, item.verdict, item.now))
         if records:
-            written = await self._save(batch, records, new_events)
+            written = await self._save(batch, records, book, new_events)
             if written is None:
                 return
+            book.settle()
             for lease, record in records.items():
                 lease.settle(record, lease.version + 1)
             self._events.publish(written)
@@ -202,7 +222,7 @@ class Health:
                     log.exception("a listener failed; the change it was told of is on disk", workspace=item.lease.id)
 
     async def _save(
-        self, batch: list[_Item], records: dict[Lease, Record], new_events: list[NewEvent]
+        self, batch: list[_Item], records: dict[Lease, Record], book: IncidentBook, new_events: list[NewEvent]
     ) -> list[Event] | None:
         """One transaction. None: somebody else changed a row; the batch was put back to be judged afresh."""
         changes = [(UUID(lease.id), lease.version, record) for lease, record in records.items()]
@@ -216,6 +236,7 @@ class Health:
                 for item in batch:
                     if item.within is not None and item.verdict is not None and item.verdict.changed:
                         await item.within(connection)
+                await book.write(connection)
                 return await event_store.append(connection, new_events)
         except _LostRaceError:
             await self._reload(lost)

@@ -99,7 +99,8 @@ def test_every_path_is_in_the_table():
 
 def test_only_these_are_public():
     public = {route.path for route in ROUTES if route.access is None}
-    assert public == {paths.REGISTER, paths.HEALTHZ, paths.READYZ, paths.OPENAPI, paths.DOCS}
+    assert public == {paths.REGISTER, paths.HEALTHZ, paths.READYZ, paths.OPENAPI, paths.DOCS, paths.A2A_CARD,
+                      paths.A2A_OLD_CARD}
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from truebeat.errors import Conflict, Invalid, TruebeatError
 from truebeat.protocol import paths
+from truebeat.server.a2a.endpoint import A2AEndpoint
 from truebeat.server.api import routes
 from truebeat.server.api.events import EventStream
 from truebeat.server.api.heartbeat import HeartbeatEndpoint
@@ -19,14 +20,17 @@ from truebeat.server.api.link import LinkEndpoint
 from truebeat.server.api.probes import Probes
 from truebeat.server.api.problems import from_starlette, problem_response, unexpected_response
 from truebeat.server.background.event_pruner import EventPruner
+from truebeat.server.background.incident_keeper import IncidentKeeper
 from truebeat.server.background.lease_flusher import LeaseFlusher
 from truebeat.server.background.silence_watch import SilenceWatch
 from truebeat.server.background.tasks import Duties
 from truebeat.server.leases import Leases
+from truebeat.server.services import incident_book
 from truebeat.server.services.events import EventLog
 from truebeat.server.services.health import Health
 from truebeat.server.services.heartbeats import Heartbeats
 from truebeat.server.services.incidents import Incidents
+from truebeat.server.services.mailbox import Mailbox
 from truebeat.server.services.registration import Registrar
 from truebeat.server.services.tokens import Tokens
 from truebeat.server.services.workspaces import Workspaces
@@ -77,6 +81,7 @@ class Services:
     registrar: Registrar
     tokens: Tokens
     events: EventLog
+    incidents: Incidents
     probes: Probes
 
 
@@ -99,13 +104,23 @@ class App:
         self.tokens = Tokens(database, clock)
         self.health = Health(database, self.leases, self.events, clock)
         self.heartbeats = Heartbeats(self.leases, self.health, clock)
-        self.incidents = Incidents(database, self.leases, self.events, clock)
+        self.incidents = Incidents(database, self.events, clock)
         self.workspaces = Workspaces(database, self.leases, self.events, self.health, clock)
+        self.mailbox = Mailbox()
         self.duties = Duties(clock)
         self.silence_watch = SilenceWatch(self.leases, self.health, clock)
         self.lease_flusher = LeaseFlusher(database, self.leases)
         self.event_pruner = EventPruner(database, clock, retention=settings.event_retention)
-        self.link = LinkEndpoint(self.heartbeats, self.tokens, self.leases, clock, beat_interval=settings.beat_interval)
+        self.incident_keeper = IncidentKeeper(database, self.incidents, clock, retention=settings.event_retention)
+        self.link = LinkEndpoint(
+            self.heartbeats,
+            self.incidents,
+            self.tokens,
+            self.leases,
+            clock,
+            beat_interval=settings.beat_interval,
+        )
+        self.a2a = A2AEndpoint(self.mailbox, self.tokens, self.leases, database, clock, settings)
         self.health.on_restart.append(self.link.order_restart)
         self.health.on_removed.append(self.link.retire)
         self.health.on_removed.append(lambda lease: self.tokens.forget_workspace(lease.id))
@@ -114,6 +129,7 @@ class App:
             registrar=Registrar(database, self.workspaces, clock),
             tokens=self.tokens,
             events=self.events,
+            incidents=self.incidents,
             probes=Probes(
                 clock,
                 {"database": self._database_answers, "migrations": self._migrations, "duties": self._duties_live},
@@ -128,6 +144,12 @@ class App:
         bare: dict[tuple[str, str], ASGIApp] = {
             ("POST", paths.HEARTBEAT): heartbeat,
             ("WS", paths.LINK): self.link,
+            ("POST", paths.A2A): self.a2a,
+            ("GET", paths.A2A_CARD): self.a2a,
+            ("GET", paths.A2A_OLD_CARD): self.a2a,
+            ("GET", paths.A2A_BELOW): self.a2a,
+            ("POST", paths.A2A_BELOW): self.a2a,
+            ("DELETE", paths.A2A_BELOW): self.a2a,
             ("WS", paths.EVENTS): EventStream(self.events, self.tokens),
         }
         router = Starlette(
@@ -166,11 +188,15 @@ class App:
         self.duties.start("silence_watch", self.silence_watch.run)
         self.duties.start("lease_flusher", self.lease_flusher.run)
         self.duties.start("event_pruner", self.event_pruner.run)
+        self.duties.start("incident_keeper", self.incident_keeper.run)
+        if self.settings.push_hosts:
+            self.duties.start("a2a_push", self.a2a.run_push)
         self.duties.start("token_flusher", self._flush_tokens)
 
     async def close_streams(self) -> None:
         """End every event stream and link: their clients dial again."""
         self.events.close()
+        self.a2a.stop()
         try:
             async with asyncio.timeout(CLOSE_WITHIN):
                 await self.link.stop()
@@ -199,6 +225,8 @@ class App:
             if (beat := beats.get(row.id)) is not None:
                 for name in _OF_A_BEAT:
                     setattr(lease, name, getattr(beat, name))
+        async with self._database.acquire() as connection:
+            await incident_book.load(connection, self.leases)
 
     async def _flush_tokens(self) -> None:
         while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import signal
 import socket
 import threading
@@ -144,6 +145,25 @@ async def _with_database(
             await asyncio.to_thread(embedded.stop)
 
 
+def _check_open(settings: Settings, host: str) -> None:
+    """An endpoint without credentials is for this machine only."""
+    if not settings.open_workspace:
+        return
+    if host != "localhost" and not _is_loopback(host):
+        raise Invalid("TRUEBEAT_OPEN_WORKSPACE needs a loopback --host: everybody who reaches it could use that agent")
+    log.warning(
+        "TRUEBEAT_OPEN_WORKSPACE is set: everybody on this machine can use that workspace's A2A endpoint",
+        workspace=settings.open_workspace,
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 async def _serve(
     settings: Settings,
     host: str,
@@ -152,6 +172,7 @@ async def _serve(
     ready: Callable[[str], None] | None,
     stop: _Stop,
 ) -> None:
+    _check_open(settings, host)
     database = await Database.connect(settings.database_url, max_size=settings.database_connections)
     clock = SystemClock()
     keeper = Duties(clock)

@@ -40,6 +40,14 @@ class Settings:
     event_retention: float = 7 * 86400.0
     #: connections to the database at most; one more guards that this server is the only one
     database_connections: int = 10
+    #: the id or name of one workspace whose A2A endpoint needs no token; only for servers that listen on loopback
+    open_workspace: str = ""
+    #: scheme://host[:port] that clients reach this server by, for the URLs in agent cards; "" to take the Host header
+    public_url: str = ""
+    #: hosts, addresses or networks that A2A push notifications may go to; none: they are off
+    push_hosts: tuple[str, ...] = ()
+    #: what push notifications are signed with (HMAC-SHA256)
+    push_secret: str = ""
 
     def __post_init__(self) -> None:
         if self.lease < 2 * self.beat_interval:
@@ -52,6 +60,10 @@ class Settings:
             )
         if self.database_url and urlsplit(self.database_url).scheme not in {"postgresql", "postgres"}:
             raise Invalid("TRUEBEAT_DATABASE_URL must start with postgresql://")
+        if self.public_url and not _is_origin(self.public_url):
+            raise Invalid("TRUEBEAT_PUBLIC_URL must be http(s)://host or http(s)://host:port, without a path")
+        if self.push_hosts and len(self.push_secret) < ADMIN_TOKEN_LEAST:
+            raise Invalid(f"TRUEBEAT_PUSH_SECRET needs {ADMIN_TOKEN_LEAST} characters: push notifications are signed")
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
@@ -65,8 +77,17 @@ class Settings:
             link_grace=_seconds(env, "TRUEBEAT_LINK_GRACE", 5.0, 0, 3600),
             provisioning_deadline=_seconds(env, "TRUEBEAT_PROVISIONING_DEADLINE", 120.0, 1, 86400),
             event_retention=_seconds(env, "TRUEBEAT_EVENT_RETENTION", 7 * 86400.0, 60, 10 * 365 * 86400),
+            open_workspace=env.get("TRUEBEAT_OPEN_WORKSPACE", "").strip(),
+            public_url=env.get("TRUEBEAT_PUBLIC_URL", "").strip().rstrip("/"),
+            push_hosts=tuple(env.get("TRUEBEAT_PUSH_HOSTS", "").replace(",", " ").split()),
+            push_secret=env.get("TRUEBEAT_PUSH_SECRET", ""),
             database_connections=int(_seconds(env, "TRUEBEAT_DATABASE_CONNECTIONS", 10, 2, 200)),
         )
+
+
+def _is_origin(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and not (parts.path or parts.query)
 
 
 def _is_token(secret: str) -> bool:

@@ -15,7 +15,8 @@ from truebeat.domain.access import Permission
 from truebeat.protocol import paths
 from truebeat.protocol import resources as r
 from truebeat.protocol.events import EventPage
-from truebeat.server.api import events, openapi, probes, registry, tokens, workspaces
+from truebeat.protocol.incidents import IncidentDetail, IncidentPage
+from truebeat.server.api import events, incidents, openapi, probes, registry, tokens, workspaces
 from truebeat.server.api.call import endpoint
 
 if TYPE_CHECKING:
@@ -74,11 +75,29 @@ ROUTES: Final = (
           reply=r.RestartReply, status=202),
     Route("WS", paths.LINK, BEAT, None,
           "The link of a workspace's supervisor; frames are in truebeat.protocol.link"),
+    Route("POST", paths.A2A, SEE, None,
+          "A2A by JSON-RPC: 1.0 methods, those of 0.3, and the bare old shape of message/send"),
+    Route("GET", paths.A2A_CARD, PUBLIC, None,
+          "The workspace's A2A 1.0 agent card, with ETag and Last-Modified"),
+    Route("GET", paths.A2A_OLD_CARD, PUBLIC, None,
+          "The agent card with the fields of A2A 0.3 as well"),
+    Route("GET", paths.A2A_BELOW, SEE, None,
+          "A2A by REST: tasks, tasks/{id}, its subscription and push configurations, extendedAgentCard; v0.3/v1/..."),
+    Route("POST", paths.A2A_BELOW, SEE, None,
+          "A2A by REST: message:send, message:stream, tasks/{id}:cancel ...; v0.3 is the JSON-RPC endpoint of 0.3"),
+    Route("DELETE", paths.A2A_BELOW, SEE, None,
+          "A2A by REST: tasks/{id}/pushNotificationConfigs/{id}"),
     Route("GET", paths.EVENTS, SEE, events.read,
           "Events after `since`, oldest first; 410 when those were pruned",
           query=events.EventsQuery, reply=EventPage),
     Route("WS", paths.EVENTS, SEE, None,
           "One event a text frame, from after `since` (default: from now); closes with 4410 when those were pruned"),
+    Route("GET", paths.INCIDENTS, SEE, incidents.page,
+          "Incidents, newest first; error texts only for those who may see them",
+          query=incidents.IncidentsQuery, reply=IncidentPage),
+    Route("GET", paths.INCIDENT, SEE, incidents.show,
+          "One incident: timeline, evidence, stack, standard error",
+          reply=IncidentDetail),
     Route("GET", paths.TOKENS, OPERATE, tokens.listing,
           "Tokens, oldest first, without their secrets",
           query=tokens.TokensQuery,

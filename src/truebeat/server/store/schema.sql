@@ -196,3 +196,18 @@ CREATE TABLE idempotency_keys (
     PRIMARY KEY (sender, workspace_id, key)
 );
 CREATE INDEX idempotency_keys_by_age ON idempotency_keys (at);
+
+-- Where the updates of a task are pushed to. No foreign key to tasks: its row locks would hold up their results.
+CREATE TABLE push_configs (
+    task_id uuid NOT NULL,
+    id text NOT NULL,
+    url text NOT NULL,
+    token text NOT NULL, -- the client's own, sent back to it with each notification
+    scheme text NOT NULL, -- with credentials the Authorization header of each notification, "" for none
+    credentials text NOT NULL,
+    delivered integer NOT NULL, -- seq of the last update that is done with
+    done boolean NOT NULL, -- nothing follows
+    created_at timestamptz NOT NULL,
+    PRIMARY KEY (task_id, id)
+);
+CREATE INDEX push_configs_under_way ON push_configs (task_id, id) WHERE NOT done;

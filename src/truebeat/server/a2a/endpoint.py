@@ -1,0 +1,261 @@
+"""The ASGI app of /workspaces/{id}/a2a and everything below: who asks, within which bounds, and the cards.
+
+The a2a-sdk is imported in a thread when a workspace's endpoint is first used: a server that nobody asks by A2A starts
+without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from dataclasses import replace
+from email.utils import format_datetime, parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs
+from uuid import UUID
+
+import structlog
+from starlette.responses import Response
+
+from truebeat.domain.access import Permission, Principal, Role
+from truebeat.errors import Forbidden, Gone, NotFound, TruebeatError
+from truebeat.server.a2a import availability, cards, legacy, wire
+from truebeat.server.a2a.caller import KEY, Caller
+from truebeat.server.a2a.closing import Closing
+from truebeat.server.a2a.connection import while_connected
+from truebeat.server.a2a.push_target import Targets
+from truebeat.server.api.call import authorization, permit
+from truebeat.server.api.problems import problem_response, unexpected_response
+from truebeat.server.background.tasks import spawn
+from truebeat.server.store import workspaces as workspace_store
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from truebeat.clock import Clock
+    from truebeat.server.a2a.loaded import Loaded
+    from truebeat.server.a2a.push import Push
+    from truebeat.server.leases import Lease, Leases
+    from truebeat.server.services.mailbox import Mailbox
+    from truebeat.server.services.tokens import Tokens
+    from truebeat.server.settings import Settings
+    from truebeat.server.store.database import Database
+    from truebeat.server.store.workspaces import WorkspaceRow
+
+log = structlog.get_logger(__name__)
+
+#: seconds a client may keep a card
+CARD_AGE: Final = 60
+_CARD: Final = "/.well-known/agent-card.json"
+_CARDS: Final = frozenset({_CARD, f"/v0.3{_CARD}"})
+#: modules that import the SDK
+_LATE: Final = ("loaded", "handler", "push")
+#: below the endpoint, where JSON-RPC is spoken
+_RPC: Final = frozenset({"", "/v0.3"})
+#: whoever asks the open workspace without a token
+ANYBODY: Final = Principal(role=Role.MEMBER, name="anybody, at the open A2A endpoint")
+_LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+class A2AEndpoint:
+    """One for the server. `stop` ends waits and streams: their clients get what is known."""
+
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        tokens: Tokens,
+        leases: Leases,
+        database: Database,
+        clock: Clock,
+        settings: Settings,
+    ) -> None:
+        self._mailbox = mailbox
+        self._tokens = tokens
+        self._leases = leases
+        self._database = database
+        self._clock = clock
+        self._settings = settings
+        #: where push notifications may go; None where they are off
+        self._targets = Targets(settings.push_hosts) if settings.push_hosts else None
+        self._closing = Closing()
+        self._loading: asyncio.Task[tuple[Loaded, Push | None]] | None = None
+
+    def stop(self) -> None:
+        self._closing.set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        below = _below(scope)
+        rpc = below in _RPC
+        try:
+            await self._serve(scope, receive, send, below)
+        except wire.RefusedError as refused:
+            await (refused.as_rpc() if rpc else refused.as_rest())(scope, receive, send)
+        except TruebeatError as error:
+            await problem_response(error)(scope, receive, send)
+        except ConnectionAbortedError:
+            return
+        except Exception as error:
+            await unexpected_response(error, scope["path"])(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, below: str) -> None:
+        workspace_id = _workspace_id(scope)
+        if below in _CARDS:
+            await (await self._card(scope, workspace_id, merged=below != _CARD))(scope, receive, send)
+            return
+        caller = await self._caller(scope, workspace_id)
+        content = b""
+        body: Any = None
+        if scope["method"] == "POST":
+            content = await wire.read(scope, receive)
+            # what needs no body (:cancel, :subscribe) may come without one
+            if content or below in _RPC:
+                wire.require_json(scope)
+                body = wire.decode(content)
+        elif below in _RPC:
+            raise wire.no_such_method("this is a JSON-RPC endpoint: POST to it", 405)
+        if legacy.is_legacy(body) and below in _RPC:
+            body = legacy.complete(body)
+            caller = replace(caller, legacy=True)
+        scope[KEY] = caller
+        loaded, _ = await self._load()
+
+        async def serve(receive: Receive, send: Send) -> None:
+            if below in _RPC:
+                await loaded.rpc(scope, receive, send, body)
+            else:
+                await loaded.rest(scope, receive, send, below)
+
+        await while_connected(serve, content, receive, send)
+
+    # --- who asks ----------------------------------------------------------------------------------------------------
+
+    async def _caller(self, scope: Scope, workspace_id: UUID) -> Caller:
+        lease = self._leases.get(str(workspace_id))
+        if lease is None:
+            await self._row(workspace_id)
+            raise Gone("the workspace was removed; it takes no messages")
+        principal = await self._principal(scope, lease)
+        permit(principal, Permission.SEE)
+        claimed = wire.header(scope, b"x-workspace-id")
+        if claimed and claimed.lower() != principal.workspace_id:
+            raise Forbidden("X-Workspace-ID names a workspace that this token does not belong to; leave it out")
+        asked = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=50).get("A2A-Version", [""])
+        return Caller(
+            principal=principal,
+            workspace_id=workspace_id,
+            base=self._base(scope, workspace_id),
+            version=wire.header(scope, b"a2a-version") or asked[0],
+            idempotency_key=wire.header(scope, b"idempotency-key"),
+        )
+
+    async def _principal(self, scope: Scope, lease: Lease) -> Principal:
+        given = authorization(scope["headers"])
+        if given is None and self._is_open(lease):
+            # Another name for this address would be a page's way round the browser's same-origin rule.
+            host = wire.header(scope, b"host").rpartition(":")[0] or wire.header(scope, b"host")
+            if host.lower() not in _LOOPBACK_NAMES:
+                raise Forbidden("without a token this endpoint answers only to localhost")
+            return ANYBODY
+        return await self._tokens.authenticate(given)
+
+    def _is_open(self, lease: Lease) -> bool:
+        return bool(self._settings.open_workspace) and self._settings.open_workspace in {lease.id, lease.name}
+
+    def _base(self, scope: Scope, workspace_id: UUID) -> str:
+        host = wire.header(scope, b"host")
+        origin = self._settings.public_url or f"{scope.get('scheme', 'http')}://{host}"
+        return f"{origin}/workspaces/{workspace_id}/a2a"
+
+    # --- cards -------------------------------------------------------------------------------------------------------
+
+    async def _card(self, scope: Scope, workspace_id: UUID, *, merged: bool) -> Response:
+        if scope["method"] not in {"GET", "HEAD"}:
+            raise wire.no_such_method("a card can only be read: GET it", 405)
+        row = await self._row(workspace_id)
+        lease = self._leases.get(str(workspace_id))
+        if lease is None:
+            raise Gone("the workspace was removed")
+        card = self._pure(row, lease, self._base(scope, workspace_id))
+        content, etag = cards.encode(cards.merged(card) if merged else card)
+        changed = (row.registered_at or row.created_at).replace(microsecond=0)
+        headers = {
+            "etag": etag,
+            "last-modified": format_datetime(changed, usegmt=True),
+            "cache-control": f"public, max-age={CARD_AGE}",
+            "vary": "Host",
+        }
+        if _unchanged(scope, etag, changed.timestamp()):
+            return Response(status_code=304, headers=headers)
+        return Response(content, headers=headers, media_type="application/json")
+
+    def _pure(self, row: WorkspaceRow, lease: Lease, base: str) -> dict[str, Any]:
+        return cards.card(row, base, push=self._targets is not None, open_to_all=self._is_open(lease))
+
+    async def _extended_card(self, caller: Caller) -> dict[str, Any]:
+        row = await self._row(caller.workspace_id)
+        lease = self._leases.get(str(caller.workspace_id))
+        if lease is None:
+            raise Gone("the workspace was removed")
+        details = caller.principal.may_see_details(lease.id)
+        now = self._mailbox.availability(caller.workspace_id, details=details)
+        return cards.extended(self._pure(row, lease, caller.base), availability.facts(now))
+
+    async def _row(self, workspace_id: UUID) -> WorkspaceRow:
+        async with self._database.acquire() as connection:
+            row = await workspace_store.get(connection, workspace_id)
+        if row is None:
+            raise NotFound("no such workspace; check its id")
+        return row
+
+    # --- the SDK -----------------------------------------------------------------------------------------------------
+
+    async def _load(self) -> tuple[Loaded, Push | None]:
+        if self._loading is None:
+            self._loading = spawn(self._import(), name="a2a-sdk")
+        try:
+            return await asyncio.shield(self._loading)
+        except Exception:
+            self._loading = None
+            raise
+
+    async def _import(self) -> tuple[Loaded, Push | None]:
+        modules = await asyncio.to_thread(
+            lambda: {name: importlib.import_module(f"truebeat.server.a2a.{name}") for name in _LATE}
+        )
+        pushing: Push | None = None
+        if self._targets is not None:
+            delivery = modules["push"].Delivery(secret=self._settings.push_secret.encode())
+            pushing = modules["push"].Push(self._mailbox, self._database, self._clock, self._targets, delivery)
+        handler = modules["handler"].MailboxHandler(self._mailbox, self._extended_card, pushing, self._closing)
+        return modules["loaded"].Loaded(handler), pushing
+
+    async def run_push(self) -> None:
+        """A duty of servers that push: nothing is done where it is off."""
+        _, pushing = await self._load()
+        if pushing is not None:
+            await pushing.run()
+
+
+def _below(scope: Scope) -> str:
+    """The path below the endpoint, "" for the endpoint itself. The id before it holds no slash, so it holds no /a2a."""
+    below: str = scope["path"].split("/a2a", 1)[1]
+    return below.rstrip("/") if below in {"/", "/v0.3/"} else below
+
+
+def _workspace_id(scope: Scope) -> UUID:
+    try:
+        return UUID(scope["path_params"]["workspace_id"])
+    except ValueError:
+        raise NotFound("workspace_id: not a UUID, so there is no such thing") from None
+
+
+def _unchanged(scope: Scope, etag: str, changed: float) -> bool:
+    if wanted := wire.header(scope, b"if-none-match"):
+        tags = {tag.strip().removeprefix("W/") for tag in wanted.split(",")}
+        return etag in tags or "*" in tags
+    if since := wire.header(scope, b"if-modified-since"):
+        try:
+            return changed <= parsedate_to_datetime(since).timestamp()
+        except ValueError:
+            return False
+    return False

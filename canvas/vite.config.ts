@@ -3,7 +3,15 @@ import { defineConfig } from "vite";
 
 /** `npm run dev` talks to a server that runs already; TRUEBEAT_URL says where. */
 const server = process.env.TRUEBEAT_URL ?? "http://127.0.0.1:8700";
-const proxied = ["/workspaces", "/events", "/incidents", "/tasks", "/session", "/delegations", "/notifications"];
+const proxied = [
+  "/workspaces",
+  "/events",
+  "/incidents",
+  "/tasks",
+  "/session",
+  "/delegations",
+  "/notifications",
+];
 
 export default defineConfig({
   plugins: [react()],

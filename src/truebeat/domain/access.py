@@ -23,15 +23,18 @@ class Permission(StrEnum):
     SEE = "see"  # names, roles, statuses, events without error texts
     SEE_DETAILS = "see_details"  # error texts, current tasks
     OPERATE = "operate"  # create, restart, remove, tokens
+    SEND = "send"  # send tasks to workspaces, read one's own, cancel them
     BEAT = "beat"  # be a workspace: beat and hold a link, as itself only
     ENROL = "enrol"  # register a workspace and get a token for it
 
 
 GRANTS: Final[dict[Role, frozenset[Permission]]] = {
-    Role.OPERATOR: frozenset({Permission.SEE, Permission.SEE_DETAILS, Permission.OPERATE, Permission.ENROL}),
-    Role.MEMBER: frozenset({Permission.SEE, Permission.SEE_DETAILS}),
+    Role.OPERATOR: frozenset(
+        {Permission.SEE, Permission.SEE_DETAILS, Permission.SEND, Permission.OPERATE, Permission.ENROL}
+    ),
+    Role.MEMBER: frozenset({Permission.SEE, Permission.SEE_DETAILS, Permission.SEND}),
     Role.VIEWER: frozenset({Permission.SEE}),
-    Role.WORKSPACE: frozenset({Permission.SEE, Permission.BEAT}),
+    Role.WORKSPACE: frozenset({Permission.SEE, Permission.SEND, Permission.BEAT}),
     Role.ENROLMENT: frozenset({Permission.ENROL}),
 }
 
@@ -54,3 +57,36 @@ class Principal:
     def is_workspace(self, workspace_id: str) -> bool:
         """A workspace acts only as itself."""
         return self.role is Role.WORKSPACE and self.workspace_id == workspace_id
+
+
+# --- tasks: who they are from and for decides -------------------------------------------------------------------------
+
+
+def may_send(principal: Principal, workspace_id: str) -> bool:
+    """A workspace sends to its peers, never to itself: it would wait for its own turn."""
+    return principal.may(Permission.SEND) and principal.workspace_id != workspace_id
+
+
+def may_see_task(principal: Principal, workspace_id: str, sender_kind: str, sender_id: str) -> bool:
+    """That it exists and how it stands: people; of workspaces the one it is for and the one it is from."""
+    if principal.role is Role.WORKSPACE:
+        return principal.workspace_id == workspace_id or _sent(principal, sender_kind, sender_id)
+    return principal.may(Permission.SEE)
+
+
+def may_read_task(principal: Principal, workspace_id: str, sender_kind: str, sender_id: str) -> bool:
+    """What it says and what was answered."""
+    if principal.role is Role.WORKSPACE:
+        return may_see_task(principal, workspace_id, sender_kind, sender_id)
+    return principal.may(Permission.SEE_DETAILS)
+
+
+def may_cancel(principal: Principal, sender_kind: str, sender_id: str) -> bool:
+    """Its sender, who also replies to its questions; and an operator."""
+    return principal.may(Permission.OPERATE) or _sent(principal, sender_kind, sender_id)
+
+
+def _sent(principal: Principal, sender_kind: str, sender_id: str) -> bool:
+    if principal.role is Role.WORKSPACE:
+        return sender_kind == "workspace" and sender_id == principal.workspace_id
+    return sender_kind != "workspace" and sender_id == principal.name and principal.may(Permission.SEND)

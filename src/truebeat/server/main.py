@@ -23,14 +23,18 @@ from truebeat.server.background.event_pruner import EventPruner
 from truebeat.server.background.incident_keeper import IncidentKeeper
 from truebeat.server.background.lease_flusher import LeaseFlusher
 from truebeat.server.background.silence_watch import SilenceWatch
+from truebeat.server.background.task_rescuer import TaskRescuer
 from truebeat.server.background.tasks import Duties
 from truebeat.server.leases import Leases
 from truebeat.server.services import incident_book
+from truebeat.server.services.dispatch import Dispatch
 from truebeat.server.services.events import EventLog
 from truebeat.server.services.health import Health
 from truebeat.server.services.heartbeats import Heartbeats
 from truebeat.server.services.incidents import Incidents
+from truebeat.server.services.ledger import Ledger
 from truebeat.server.services.mailbox import Mailbox
+from truebeat.server.services.notices import Notices
 from truebeat.server.services.registration import Registrar
 from truebeat.server.services.tokens import Tokens
 from truebeat.server.services.workspaces import Workspaces
@@ -82,6 +86,7 @@ class Services:
     tokens: Tokens
     events: EventLog
     incidents: Incidents
+    mailbox: Mailbox
     probes: Probes
 
 
@@ -106,7 +111,14 @@ class App:
         self.heartbeats = Heartbeats(self.leases, self.health, clock)
         self.incidents = Incidents(database, self.events, clock)
         self.workspaces = Workspaces(database, self.leases, self.events, self.health, clock)
-        self.mailbox = Mailbox()
+        self.notices = Notices()
+        self.ledger = Ledger(database, self.events, self.notices, clock)
+        self.ledger.name_of = self._name_of
+        self.mailbox = Mailbox(database, self.leases, self.ledger, self.notices, clock)
+        self.dispatch = Dispatch(self.ledger, self.notices, self.health, clock)
+        self.mailbox.reachable = self.dispatch.reachable
+        self.mailbox.stop_work = self.dispatch.stop_work
+        self.task_rescuer = TaskRescuer(database, self.ledger, clock)
         self.duties = Duties(clock)
         self.silence_watch = SilenceWatch(self.leases, self.health, clock)
         self.lease_flusher = LeaseFlusher(database, self.leases)
@@ -115,6 +127,7 @@ class App:
         self.link = LinkEndpoint(
             self.heartbeats,
             self.incidents,
+            self.dispatch,
             self.tokens,
             self.leases,
             clock,
@@ -123,6 +136,8 @@ class App:
         self.a2a = A2AEndpoint(self.mailbox, self.tokens, self.leases, database, clock, settings)
         self.health.on_restart.append(self.link.order_restart)
         self.health.on_removed.append(self.link.retire)
+        self.health.on_removed.append(self.task_rescuer.on_removed)
+        self.health.on_announced.append(self.dispatch.on_announced)
         self.health.on_removed.append(lambda lease: self.tokens.forget_workspace(lease.id))
         services = Services(
             workspaces=self.workspaces,
@@ -130,6 +145,7 @@ class App:
             tokens=self.tokens,
             events=self.events,
             incidents=self.incidents,
+            mailbox=self.mailbox,
             probes=Probes(
                 clock,
                 {"database": self._database_answers, "migrations": self._migrations, "duties": self._duties_live},
@@ -179,12 +195,16 @@ class App:
                 raise Conflict(f"{reason}; run: truebeat migrate up")
             await self._load()
             await self.events.start()
+            await self.ledger.start()
             await self.tokens.start(self.settings.admin_token)
         except BaseException:
             self.guard.release()
             raise
         self.duties.start("single_server", self.guard.run)
         self.duties.start("health_writer", self.health.write_forever)
+        self.duties.start("ledger", self.ledger.write_forever)
+        self.duties.start("dispatch_watch", self.dispatch.watch)
+        self.duties.start("task_rescuer", self.task_rescuer.run)
         self.duties.start("silence_watch", self.silence_watch.run)
         self.duties.start("lease_flusher", self.lease_flusher.run)
         self.duties.start("event_pruner", self.event_pruner.run)
@@ -196,6 +216,7 @@ class App:
     async def close_streams(self) -> None:
         """End every event stream and link: their clients dial again."""
         self.events.close()
+        self.notices.close()
         self.a2a.stop()
         try:
             async with asyncio.timeout(CLOSE_WITHIN):
@@ -235,6 +256,10 @@ class App:
                 await self.tokens.flush_used()
             except TruebeatError as error:
                 log.warning("uses of tokens could not be written", reason=error.message)
+
+    def _name_of(self, workspace_id: UUID) -> str:
+        lease = self.leases.get(str(workspace_id))
+        return "" if lease is None else lease.name
 
     def _lost(self, error: Conflict) -> None:
         log.critical("another server took over this database; this one ends", reason=error.message)

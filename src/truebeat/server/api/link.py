@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from truebeat.errors import Forbidden, Gone, TruebeatError, Unavailable
 from truebeat.protocol import link
-from truebeat.protocol.delivery import Settled
+from truebeat.protocol.delivery import Begun, Chunk, Finished, HandedBack, Settled
+from truebeat.server.api.link_session import LinkSession
 from truebeat.server.api.problems import problem_response
 from truebeat.server.background.tasks import spawn
 from truebeat.server.services.health import restart_id
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from truebeat.clock import Clock
     from truebeat.server.leases import Lease, Leases
+    from truebeat.server.services.dispatch import Dispatch
     from truebeat.server.services.heartbeats import Heartbeats
     from truebeat.server.services.incidents import Incidents
     from truebeat.server.services.tokens import Tokens
@@ -42,25 +44,6 @@ class _RefusedError(Exception):
         self.reason = reason
 
 
-class _Session:
-    """One open link."""
-
-    def __init__(self, socket: WebSocket, lease: Lease, boot: int) -> None:
-        self.socket = socket
-        self.lease = lease
-        self.boot = boot
-
-    async def send(self, frame: link.Down) -> None:
-        await self.socket.send_text(msgspec.json.encode(frame).decode())
-
-    async def close(self, code: int, reason: str) -> None:
-        if self.socket.application_state is not WebSocketState.DISCONNECTED:
-            try:
-                await self.socket.close(code, reason[:120])
-            except (RuntimeError, WebSocketDisconnect):
-                log.debug("the link was closed by its other end first", workspace=self.lease.id)
-
-
 class LinkEndpoint:
     """Accepts links, keeps the newest of each workspace, and carries orders down them."""
 
@@ -68,6 +51,7 @@ class LinkEndpoint:
         self,
         heartbeats: Heartbeats,
         incidents: Incidents,
+        dispatch: Dispatch,
         tokens: Tokens,
         leases: Leases,
         clock: Clock,
@@ -76,11 +60,12 @@ class LinkEndpoint:
     ) -> None:
         self._heartbeats = heartbeats
         self._incidents = incidents
+        self._dispatch = dispatch
         self._tokens = tokens
         self._leases = leases
         self._clock = clock
         self._beat_interval = beat_interval
-        self._sessions: dict[str, _Session] = {}
+        self._sessions: dict[str, LinkSession] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         socket = WebSocket(scope, receive, send)
@@ -94,10 +79,10 @@ class LinkEndpoint:
             await socket.send_denial_response(problem_response(error))
             return
         await socket.accept()
-        session: _Session | None = None
+        session: LinkSession | None = None
         try:
             session = await self._greet(socket, lease)
-            await self._welcome(session)
+            self._welcome(session)
             ended = spawn(self._end_with_token(session), name="link's token")
             try:
                 await self._listen(session)
@@ -106,13 +91,18 @@ class LinkEndpoint:
         except WebSocketDisconnect:
             pass
         except _RefusedError as refusal:
-            await _Session(socket, lease, 0).close(refusal.code, refusal.reason)
+            await (session or LinkSession(socket, lease, 0)).close(refusal.code, refusal.reason)
         finally:
             if session is not None and self._sessions.get(lease.id) is session:
-                del self._sessions[lease.id]
-                self._leases.link_lost(lease, self._clock.monotonic())
+                self._lost(session)
 
-    async def _greet(self, socket: WebSocket, lease: Lease) -> _Session:
+    def _lost(self, session: LinkSession) -> None:
+        lease = session.lease
+        del self._sessions[lease.id]
+        self._dispatch.unlinked(lease)
+        self._leases.link_lost(lease, self._clock.monotonic())
+
+    async def _greet(self, socket: WebSocket, lease: Lease) -> LinkSession:
         try:
             async with asyncio.timeout(HELLO_WITHIN):
                 hello = await _receive(socket)
@@ -127,18 +117,19 @@ class LinkEndpoint:
         present = self._sessions.get(lease.id)
         if present is not None and present.boot > hello.boot:
             raise _RefusedError(link.CLOSE_REPLACED, "a newer supervisor of this workspace holds the link")
-        session = _Session(socket, lease, hello.boot)
+        session = LinkSession(socket, lease, hello.boot)
         self._sessions[lease.id] = session
         lease.linked = True
         self._heartbeats.declare(lease, hello)
+        self._dispatch.linked(lease, session)
         if present is not None:
             reason = "replaced by a newer supervisor" if hello.boot > present.boot else "replaced by its own new link"
             spawn(present.close(link.CLOSE_REPLACED, reason), name="close replaced link")
         return session
 
-    async def _welcome(self, session: _Session) -> None:
+    def _welcome(self, session: LinkSession) -> None:
         lease = session.lease
-        await session.send(
+        session.post(
             link.Welcome(
                 version=link.VERSION,
                 generation=lease.record.generation,
@@ -147,9 +138,9 @@ class LinkEndpoint:
             )
         )
         if lease.record.restart_pending:
-            await session.send(_restart_frame(lease))
+            session.post(_restart_frame(lease))
 
-    async def _end_with_token(self, session: _Session) -> None:
+    async def _end_with_token(self, session: LinkSession) -> None:
         """A link lives no longer than its token."""
         try:
             await self._tokens.until_ended(session.socket.headers.get("authorization", "").encode("latin-1"))
@@ -157,11 +148,10 @@ class LinkEndpoint:
             code = link.CLOSE_GONE if isinstance(error, Gone) else link.CLOSE_UNAUTHENTICATED
             if self._sessions.get(session.lease.id) is session:
                 # Now, not when its other end answers: no beat of it counts any more.
-                del self._sessions[session.lease.id]
-                self._leases.link_lost(session.lease, self._clock.monotonic())
+                self._lost(session)
             await session.close(code, error.message)
 
-    async def _listen(self, session: _Session) -> None:
+    async def _listen(self, session: LinkSession) -> None:
         while True:
             frame = await _receive(session.socket)
             if self._sessions.get(session.lease.id) is not session:
@@ -169,8 +159,11 @@ class LinkEndpoint:
             if isinstance(frame, link.Report):
                 await self._report(session, frame)
                 continue
+            if isinstance(frame, Begun | Chunk | Finished | HandedBack):
+                self._dispatch.on_frame(session.lease, frame)
+                continue
             if not isinstance(frame, link.Beat):
-                raise _RefusedError(link.CLOSE_INVALID, "only beats and reports come after hello")
+                raise _RefusedError(link.CLOSE_INVALID, "a second hello; close the link and dial again")
             try:
                 await self._heartbeats.accept_link(session.lease, frame)
             except Unavailable as error:
@@ -178,30 +171,31 @@ class LinkEndpoint:
                 log.warning("beat not judged", workspace=session.lease.id, reason=error.message)
                 continue
             except TruebeatError as error:
-                await session.send(link.Retire(reason=error.message))
+                session.post(link.Retire(reason=error.message))
                 raise _RefusedError(link.CLOSE_GONE, error.message) from None
-            await session.send(link.Ack(seq=frame.seq, status=session.lease.status.value))
+            session.post(link.Ack(seq=frame.seq, status=session.lease.status.value))
+            self._dispatch.capacity(session.lease, frame)
 
-    async def _report(self, session: _Session, report: link.Report) -> None:
+    async def _report(self, session: LinkSession, report: link.Report) -> None:
         try:
             await self._incidents.accept_report(session.lease, report)
         except Unavailable as error:
             # Not settled: the supervisor repeats it.
             log.warning("report not stored", workspace=session.lease.id, reason=error.message)
             return
-        await session.send(Settled(n=report.n))
+        session.post(Settled(n=report.n))
 
     def order_restart(self, lease: Lease) -> None:
         """Send the pending restart down the link, if there is one. It is sent again whenever the link comes back."""
         session = self._sessions.get(lease.id)
         if session is not None:
-            spawn(session.send(_restart_frame(lease)), name="send restart")
+            session.post(_restart_frame(lease))
 
     def probe(self, lease: Lease, reason: str) -> None:
         """Ask its runtime now whether it answers; the next beats carry the canary."""
         session = self._sessions.get(lease.id)
         if session is not None:
-            spawn(session.send(link.Probe(reason=reason)), name="send probe")
+            session.post(link.Probe(reason=reason))
 
     def retire(self, lease: Lease) -> None:
         """Tell a removed workspace's supervisor to stop."""
@@ -210,8 +204,8 @@ class LinkEndpoint:
             spawn(self._retire(session), name="retire workspace")
 
     @staticmethod
-    async def _retire(session: _Session) -> None:
-        await session.send(link.Retire(reason="the workspace was removed"))
+    async def _retire(session: LinkSession) -> None:
+        session.post(link.Retire(reason="the workspace was removed"))
         await session.close(link.CLOSE_GONE, "the workspace was removed")
 
     async def stop(self) -> None:

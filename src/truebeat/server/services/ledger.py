@@ -244,9 +244,8 @@ class Ledger:
             if batch.updates:
                 await task_store.add_updates(connection, batch.updates)
             written = await event_store.append(connection, batch.events)
-        for item in items:
-            if isinstance(item, Inspect) and not item.done.done():
-                item.done.set_result(again)
+        if items and isinstance(items[0], Inspect):
+            batch.results.append((items[0].done, again))
         self._settle(batch)
         self._events.publish(written)
         if delivered:

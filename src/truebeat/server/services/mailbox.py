@@ -2,20 +2,61 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import hashlib
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID, uuid4
+
+import msgspec
+
+from truebeat.domain import access, delivery
+from truebeat.domain.delivery import OnInterrupt, State
+from truebeat.domain.health import Status, rejects_work
+from truebeat.errors import Conflict, Forbidden, Gone, Invalid, NotFound, TooLarge, TruebeatError, Unavailable
+from truebeat.protocol.delivery import MESSAGE_LIMIT, Sender
+from truebeat.protocol.tasks import KEY_LIMIT, Availability, TaskPage, TaskView, Update
+from truebeat.server.services import availability, task_views
+from truebeat.server.store import tasks as task_store
+from truebeat.server.store import workspaces as workspace_store
+from truebeat.server.store.tasks import Filter, Key, NewRow, TaskRow
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection
-    from datetime import datetime
-    from uuid import UUID
+    from collections.abc import AsyncIterator, Callable, Collection
 
+    from truebeat.clock import Clock
     from truebeat.domain.access import Principal
-    from truebeat.domain.delivery import State
-    from truebeat.protocol.tasks import Availability, NewTask, TaskPage, TaskView, Update
+    from truebeat.protocol.tasks import NewTask
+    from truebeat.server.leases import Lease, Leases
+    from truebeat.server.services.ledger import Ledger
+    from truebeat.server.services.notices import Listener, Notices
+    from truebeat.server.store.database import Database
+
+#: tasks that wait in one mailbox at most
+MAILBOX_LIMIT: Final = 10_000
+#: characters of a whole A2A message and its metadata, as JSON
+ENVELOPE_LIMIT: Final = 2 * MESSAGE_LIMIT
+#: updates read from the database at once
+PAGE: Final = 500
+#: artifacts, questions and replies shown with one task
+STORY_LIMIT: Final = 1000
 
 
 class Mailbox:
     """Sends, reads, waits and cancels. What a workspace does with its tasks comes in through `services/dispatch.py`."""
+
+    def __init__(self, database: Database, leases: Leases, ledger: Ledger, notices: Notices, clock: Clock) -> None:
+        self._database = database
+        self._leases = leases
+        self._ledger = ledger
+        self._notices = notices
+        self._clock = clock
+        #: whether the worker that holds tasks of a workspace can be told something now
+        self.reachable: Callable[[str], bool] = lambda _: False
+        #: tell the worker of (workspace, task, generation, attempt) to stop
+        self.stop_work: Callable[[str, UUID, int, int], None] = lambda *_: None
+
+    # --- senders ------------------------------------------------------------------------------------------------------
 
     async def send(
         self,
@@ -33,11 +74,70 @@ class Mailbox:
         for another message, the task takes no reply), TooLarge (message, or the mailbox is full), Invalid,
         Unavailable (on_unavailable is "reject": the facts are those of Availability; or the database is down).
         """
-        raise NotImplementedError
+        if not access.may_send(principal, str(workspace_id)):
+            raise Forbidden("this token may not send to that workspace")
+        lease = await self._living(workspace_id)
+        _check_size(new, idempotency_key)
+        facts = self._facts(lease, principal)
+        if rejects_work(lease.record):
+            raise Conflict(f"not accepted: {facts.reason}", availability=msgspec.to_builtins(facts))
+        if new.on_unavailable == "reject" and not facts.able:
+            raise Unavailable(
+                f"not accepted: {facts.reason}",
+                retry_after=facts.retry_after or 5,
+                availability=msgspec.to_builtins(facts),
+            )
+        if new.task_id is not None:
+            return await self._reply(new.task_id, lease, new, principal)
+        if facts.queued >= MAILBOX_LIMIT:
+            raise TooLarge(
+                f"the mailbox of {lease.name} is full ({MAILBOX_LIMIT} messages wait); send again later",
+                limit=MAILBOX_LIMIT,
+                retry_after=30,
+            )
+        row = self._row(workspace_id, new, principal, client=client)
+        key = None
+        if idempotency_key:
+            sender = f"{row.sender.kind}:{row.sender.id}"
+            key = Key(sender, workspace_id, idempotency_key, row.id, _fingerprint(new), row.at)
+        submitted = await self._ledger.submit(row, key)
+        if submitted.repeated:
+            return await self.get(submitted.task_id, principal)
+        return await self._with_facts(task_views.of_new(row), principal)
+
+    async def cancel(self, task_id: UUID, principal: Principal) -> TaskView:
+        """A queued one ends at once; a held one when its worker answers (cancel_requested is set until then); one whose
+        worker can't be reached at once, and `reason` says what is not known.
+
+        Errors: NotFound, Forbidden, Conflict (it has ended already), Unavailable.
+        """
+        row = await self._find(task_id, principal)
+        if not access.may_cancel(principal, row.sender.kind, row.sender.id):
+            raise Forbidden("only its sender or an operator may cancel a task")
+        workspace_id = str(row.workspace_id)
+        reachable = self.reachable(workspace_id)
+        reason = f"canceled by {principal.name}"
+        if row.task.held and not reachable:
+            reason += "; its worker could not be reached, so it may still be working on it"
+        outcome = await self._ledger.happen(task_id, delivery.CancelRequested(reachable, reason))
+        if outcome is None:
+            raise NotFound("no such task; check its id")
+        if outcome.refused:
+            raise Conflict(outcome.refused)
+        if row.task.generation is not None:
+            self.stop_work(workspace_id, task_id, row.task.generation, row.task.attempt)
+        return await self.get(task_id, principal)
+
+    # --- readers ------------------------------------------------------------------------------------------------------
 
     async def get(self, task_id: UUID, principal: Principal) -> TaskView:
         """With artifacts and history. Errors: NotFound (also: not for this principal), Unavailable."""
-        raise NotImplementedError
+        row = await self._find(task_id, principal)
+        view = task_views.of_row(row)
+        if row.updates > 1:
+            async with self._database.acquire() as connection:
+                task_views.add_story(view, await task_store.story(connection, task_id, STORY_LIMIT))
+        return task_views.shown(await self._with_facts(view, principal), principal)
 
     async def page(
         self,
@@ -50,29 +150,228 @@ class Mailbox:
         limit: int = 50,
         updated_after: datetime | None = None,
     ) -> TaskPage:
-        """What this principal may see, the newest change first. Errors: Invalid (after), Unavailable."""
-        raise NotImplementedError
-
-    async def cancel(self, task_id: UUID, principal: Principal) -> TaskView:
-        """A queued one ends at once; a held one when its worker answers (cancel_requested is set until then); one whose
-        worker can't be reached at once, and `reason` says what is not known.
-
-        Errors: NotFound, Forbidden, Conflict (it has ended already), Unavailable.
+        """What this principal may see, the newest change first; a workspace sees its own mailbox, and what it sent to
+        another. Errors: Invalid (after), Unavailable.
         """
-        raise NotImplementedError
+        own = None if principal.workspace_id is None else UUID(principal.workspace_id)
+        wanted = Filter(
+            states=tuple(states) or tuple(State),
+            updated_after=updated_after or datetime(1, 1, 1, tzinfo=UTC),
+            workspace_id=workspace_id or own,
+            context_id=context_id,
+            sent_by=own if workspace_id is not None and workspace_id != own else None,
+        )
+        before = task_views.parse_cursor(after)
+        async with self._database.acquire() as connection:
+            rows = await task_store.page(connection, wanted, before, limit)
+            total = await task_store.count(connection, wanted)
+        views = [task_views.shown(task_views.of_row(row), principal) for row in rows]
+        more = len(rows) == limit
+        return TaskPage(tasks=views, total=total, next=task_views.cursor(rows[-1]) if more else None)
 
     def availability(self, workspace_id: UUID, *, details: bool = True) -> Availability:
         """What is known of the workspace this moment; never waits. `position` is None. Errors: NotFound, Gone."""
-        raise NotImplementedError
+        lease = self._leases.get(str(workspace_id))
+        if lease is None:
+            if self._leases.was_removed(str(workspace_id)):
+                raise Gone("the workspace was removed")
+            raise NotFound("no such workspace; check its id")
+        queued = self._ledger.queued.get(workspace_id, 0)
+        return availability.of_lease(lease, queued, self._clock.now(), details=details)
 
     async def wait(self, task_id: UUID, principal: Principal, *, seconds: float | None = None) -> TaskView:
         """Returns when the task is final or paused, when its workspace is or becomes unable to take work (the view's
         availability.able is False and says why), or after `seconds`. Errors: as get.
         """
-        raise NotImplementedError
+        row = await self._find(task_id, principal)
+        with self._notices.listen(task_id, row.workspace_id) as listener:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._until_told(task_id, row.workspace_id, listener)
+            except TimeoutError:
+                pass
+        return await self.get(task_id, principal)
 
-    def updates(self, task_id: UUID, principal: Principal, after: int = 0) -> AsyncIterator[Update]:
+    async def updates(self, task_id: UUID, principal: Principal, after: int = 0) -> AsyncIterator[Update]:
         """The kept updates after that seq, then those that come, until one is `final`. While the task is not final
         "unavailable" and "available" tell of its workspace. Errors, when iterated: as get.
         """
-        raise NotImplementedError
+        row = await self._find(task_id, principal)
+        details = access.may_read_task(principal, str(row.workspace_id), row.sender.kind, row.sender.id)
+        with self._notices.listen(task_id, row.workspace_id) as listener:
+            cursor, state, able = after, row.task.state, True
+            missed = True
+            fresh: list[Update] = []
+            while not self._notices.closed:
+                if missed or (fresh and fresh[0].seq > cursor + 1):
+                    fresh = await self._read(task_id, cursor)
+                    missed = len(fresh) == PAGE
+                for update in fresh:
+                    if update.seq <= cursor:
+                        continue
+                    cursor, state = update.seq, update.state
+                    last = update.final and cursor >= await self._last(task_id, update)
+                    told = update if details else task_views.without_texts(update)
+                    yield told if last or not update.final else msgspec.structs.replace(told, final=False)
+                    if last:
+                        return
+                fresh = []
+                if missed:
+                    continue
+                if state.final or state.paused:
+                    return  # nothing follows what the reader has
+                flipped = self._flip(row.workspace_id, able, details=details)
+                if flipped is not None:
+                    able = flipped.able
+                    yield Update(
+                        seq=cursor,
+                        at=self._clock.now(),
+                        kind="available" if able else "unavailable",
+                        state=state,
+                        text=flipped.reason if details else "",
+                        availability=flipped,
+                    )
+                await listener.woken()
+                fresh, missed = listener.take()
+
+    # --- its parts ----------------------------------------------------------------------------------------------------
+
+    async def _until_told(self, task_id: UUID, workspace_id: UUID, listener: Listener) -> None:
+        async with self._database.acquire() as connection:
+            row = await task_store.get(connection, task_id)
+        state = State.FAILED if row is None else row.task.state
+        while not (state.final or state.paused or self._notices.closed):
+            lease = self._leases.get(str(workspace_id))
+            if lease is None or availability.in_vain(lease):
+                return
+            await listener.woken()
+            fresh, missed = listener.take()
+            if missed:
+                async with self._database.acquire() as connection:
+                    row = await task_store.get(connection, task_id)
+                state = State.FAILED if row is None else row.task.state
+            elif fresh:
+                state = fresh[-1].state
+
+    async def _last(self, task_id: UUID, update: Update) -> int:
+        """The seq of the task's last update: after a pause a reply may have come already."""
+        if update.state.final:
+            return update.seq
+        async with self._database.acquire() as connection:
+            row = await task_store.get(connection, task_id)
+        return update.seq if row is None else row.updates
+
+    async def _read(self, task_id: UUID, after: int) -> list[Update]:
+        async with self._database.acquire() as connection:
+            return await task_store.updates(connection, task_id, after, PAGE)
+
+    def _flip(self, workspace_id: UUID, able: bool, *, details: bool) -> Availability | None:
+        """The facts, if they are others than what was told last."""
+        lease = self._leases.get(str(workspace_id))
+        if lease is None:
+            return None
+        if able is not availability.in_vain(lease):
+            return None
+        return self.availability(workspace_id, details=details)
+
+    async def _reply(self, task_id: UUID, lease: Lease, new: NewTask, principal: Principal) -> TaskView:
+        row = await self._find(task_id, principal)
+        if str(row.workspace_id) != lease.id:
+            raise NotFound("that workspace has no such task; check both ids")
+        if not access.may_cancel(principal, row.sender.kind, row.sender.id):
+            raise Forbidden("only its sender or an operator may reply to a task's question")
+        if new.context_id is not None and new.context_id != row.context_id:
+            raise Invalid("context_id: the task belongs to another context; leave it out, or take the task's")
+        outcome = await self._ledger.happen(
+            task_id, delivery.Replied(), text=new.text, parts=new.parts, message=new.message
+        )
+        self._ledger.claim(row.workspace_id)
+        if outcome is None:
+            raise NotFound("no such task; check its id")
+        if outcome.refused:
+            raise Conflict(outcome.refused)
+        return await self.get(task_id, principal)
+
+    def _row(self, workspace_id: UUID, new: NewTask, principal: Principal, *, client: bool) -> NewRow:
+        task_id = uuid4()
+        if principal.workspace_id is not None:
+            name = self._name(principal.workspace_id)
+            sender = Sender(kind="workspace", id=principal.workspace_id, name=name)
+        else:
+            sender = Sender(kind="client" if client else "person", id=principal.name, name=principal.name)
+        return NewRow(
+            id=task_id,
+            workspace_id=workspace_id,
+            context_id=new.context_id or str(uuid4()),
+            sender=sender,
+            text=new.text,
+            parts=new.parts,
+            message=new.message,
+            metadata=new.metadata,
+            priority=new.priority,
+            on_interrupt=OnInterrupt(new.on_interrupt),
+            at=self._clock.now(),
+        )
+
+    def _name(self, workspace_id: str) -> str:
+        lease = self._leases.get(workspace_id)
+        return workspace_id if lease is None else lease.name
+
+    async def _living(self, workspace_id: UUID) -> Lease:
+        lease = self._leases.get(str(workspace_id))
+        if lease is not None:
+            return lease
+        async with self._database.acquire() as connection:
+            known = await workspace_store.get(connection, workspace_id)
+        if known is None:
+            raise NotFound("no such workspace; check its id")
+        raise Gone("not accepted: the workspace was removed")
+
+    async def _find(self, task_id: UUID, principal: Principal) -> TaskRow:
+        async with self._database.acquire() as connection:
+            row = await task_store.get(connection, task_id)
+        if row is None or not access.may_see_task(principal, str(row.workspace_id), row.sender.kind, row.sender.id):
+            raise NotFound("no such task; check its id")
+        return row
+
+    def _facts(self, lease: Lease, principal: Principal) -> Availability:
+        queued = self._ledger.queued.get(UUID(lease.id), 0)
+        details = access.may_send(principal, lease.id)
+        return availability.of_lease(lease, queued, self._clock.now(), details=details)
+
+    async def _with_facts(self, view: TaskView, principal: Principal) -> TaskView:
+        """While it is not final: whether its workspace can take it, and how many go before it."""
+        if view.final:
+            return view
+        lease = self._leases.get(str(view.workspace_id))
+        if lease is None:
+            view.availability = Availability(
+                able=False, status=Status.REMOVED, linked=False, queued=0, reason="the workspace was removed"
+            )
+            return view
+        view.availability = self._facts(lease, principal)
+        if view.state is State.SUBMITTED and not view.availability.able:
+            try:
+                async with self._database.acquire() as connection:
+                    view.availability.position = await task_store.position(connection, view.id)
+            except TruebeatError:
+                view.availability.position = None
+        return view
+
+
+def _check_size(new: NewTask, key: str) -> None:
+    if not new.text and not new.parts:
+        raise Invalid("text: a message needs a text or parts")
+    if len(key) > KEY_LIMIT:
+        raise Invalid(f"Idempotency-Key: at most {KEY_LIMIT} characters")
+    size = len(new.text) + (len(msgspec.json.encode(new.parts)) if new.parts else 0)
+    if len(new.text) > MESSAGE_LIMIT or size > ENVELOPE_LIMIT:
+        raise TooLarge(f"a message is at most {MESSAGE_LIMIT} characters", limit=MESSAGE_LIMIT)
+    rest: list[Any] = [thing for thing in (new.message, new.metadata) if thing]
+    if rest and len(msgspec.json.encode(rest)) > ENVELOPE_LIMIT:
+        raise TooLarge(f"a message with its metadata is at most {ENVELOPE_LIMIT} bytes", limit=ENVELOPE_LIMIT)
+
+
+def _fingerprint(new: NewTask) -> bytes:
+    said = (new.text, new.parts, new.context_id, new.on_unavailable, new.on_interrupt, new.priority)
+    return hashlib.sha256(msgspec.json.encode(said)).digest()

@@ -1,0 +1,127 @@
+"""Tasks as readers may see them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import msgspec
+
+from truebeat.domain import access
+from truebeat.domain.delivery import State
+from truebeat.errors import Invalid
+from truebeat.protocol.tasks import Artifact, Exchange, TaskView
+
+if TYPE_CHECKING:
+    from truebeat.domain.access import Principal
+    from truebeat.protocol.tasks import Update
+    from truebeat.server.store.tasks import NewRow, TaskRow, UpdateRow
+
+
+def of_new(row: NewRow) -> TaskView:
+    """Just accepted."""
+    return TaskView(
+        id=row.id,
+        workspace_id=row.workspace_id,
+        context_id=row.context_id,
+        state=State.SUBMITTED,
+        sender=row.sender,
+        text=row.text,
+        parts=row.parts,
+        message=row.message,
+        metadata=row.metadata,
+        priority=row.priority,
+        on_interrupt=row.on_interrupt.value,
+        attempt=0,
+        begun=False,
+        cancel_requested=False,
+        answer="",
+        answer_parts=[],
+        reason="",
+        updates=1,
+        created_at=row.at,
+        updated_at=row.at,
+    )
+
+
+def of_row(row: TaskRow) -> TaskView:
+    task = row.task
+    return TaskView(
+        id=row.id,
+        workspace_id=row.workspace_id,
+        context_id=row.context_id,
+        state=task.state,
+        sender=row.sender,
+        text=row.text,
+        parts=row.parts,
+        message=row.message,
+        metadata=row.metadata,
+        priority=row.priority,
+        on_interrupt=task.on_interrupt.value,
+        attempt=task.attempt,
+        begun=task.state is State.WORKING,
+        cancel_requested=task.cancel_requested,
+        answer=row.answer,
+        answer_parts=row.answer_parts,
+        reason=task.reason,
+        updates=row.updates,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        ended_at=row.ended_at,
+    )
+
+
+def add_story(view: TaskView, story: list[UpdateRow]) -> None:
+    """Artifacts, and what was asked and replied after the first message. Pieces of an artifact of one name are one."""
+    artifacts: dict[str, Artifact] = {}
+    for row in story:
+        update = row.update
+        if update.kind == "artifact":
+            found = artifacts.setdefault(update.name, Artifact(name=update.name, parts=[]))
+            found.parts.extend(update.parts)
+            found.text += update.text
+        elif update.kind == "reply":
+            view.history.append(
+                Exchange(role="user", at=update.at, text=update.text, parts=update.parts, message=row.message)
+            )
+        elif update.kind == "status":
+            view.history.append(Exchange(role="agent", at=update.at, text=update.text, parts=update.parts))
+    view.artifacts = list(artifacts.values())
+
+
+def shown(view: TaskView, principal: Principal) -> TaskView:
+    """Without texts for those who may not read them."""
+    if access.may_read_task(principal, str(view.workspace_id), view.sender.kind, view.sender.id):
+        return view
+    view.text = view.answer = view.reason = ""
+    view.parts, view.answer_parts, view.artifacts, view.history = [], [], [], []
+    view.message, view.metadata = None, {}
+    if view.availability is not None:
+        view.availability.detail = view.availability.reason = ""
+    return view
+
+
+def without_texts(update: Update) -> Update:
+    return msgspec.structs.replace(update, text="", name="", parts=[])
+
+
+def cursor(row: TaskRow) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode((row.updated_at, row.id))).decode().rstrip("=")
+
+
+def parse_cursor(text: str) -> tuple[datetime, UUID]:
+    """The cursor before the first page is an empty text."""
+    if not text:
+        return datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1)
+    try:
+        at, task_id = msgspec.json.decode(
+            base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=tuple[datetime, UUID]
+        )
+    except (ValueError, binascii.Error, msgspec.DecodeError, UnicodeError):
+        raise Invalid("after: use the `next` of the page before") from None
+    if at.tzinfo is None:
+        raise Invalid("after: use the `next` of the page before")
+    return at, task_id

@@ -84,9 +84,13 @@ def tell_event(out: Console, event: Event) -> None:
 
 
 def event_reason(event: Event) -> str:
-    """The detail of the first condition the event tells of, or who did it."""
+    """The detail of the first condition the event tells of, how it ended, or who did it and why."""
     conditions = event.payload.get("conditions")
     if isinstance(conditions, list) and conditions and isinstance(conditions[0], dict):
         return str(conditions[0].get("detail") or conditions[0].get("symptom") or "")
-    by = event.payload.get("by")
-    return f"by {by}" if by else ""
+    payload = event.payload
+    if recovery := payload.get("recovery"):
+        return f"{recovery}, after {looks.span(float(payload.get('seconds') or 0))}"
+    told = [str(payload[part]) for part in ("kind", "detail", "action") if payload.get(part)]
+    by = [f"by {payload['by']}"] if payload.get("by") else []
+    return ": ".join([*by, *told])

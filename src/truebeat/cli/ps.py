@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from truebeat.cli import looks
 from truebeat.cli.connection import connect
-from truebeat.cli.output import console, marked, plain, print_json
+from truebeat.cli.output import console, marked, print_json
 from truebeat.clock import SystemClock
 from truebeat.domain.health import Status
 
@@ -61,15 +61,24 @@ def table(views: Sequence[WorkspaceView], now: datetime) -> Table:
     rows.add_column("SINCE", justify="right", no_wrap=True)
     rows.add_column("GEN", justify="right", no_wrap=True)
     rows.add_column("BEAT", justify="right", no_wrap=True)
+    rows.add_column("PHASE", no_wrap=True, overflow="ellipsis", max_width=16)
     rows.add_column("TASK", no_wrap=True, overflow="ellipsis", max_width=30)
     for view in views:
         rows.add_row(
             marked(view.name),
             looks.status_markup(view.status),
-            marked(looks.reason(view), 160),
+            _why(view),
             looks.age(looks.since(view), now),
             str(view.generation),
             looks.age(view.last_beat_at, now),
-            marked(view.current_task or plain(view.phase or ""), 80),
+            marked(view.phase or "", 40),
+            marked(view.current_task or "", 80),
         )
     return rows
+
+
+def _why(view: WorkspaceView) -> str:
+    """The reason; and what is known besides, where that is no fault of the workspace."""
+    reason = marked(looks.reason(view), 160)
+    note = f"[cyan]{marked(view.note, 100)}[/]" if view.note else ""
+    return f"{reason} ({note})" if reason and note else reason or note

@@ -1,8 +1,8 @@
-"""`truebeat show`: everything about one workspace."""
+"""`truebeat show`: everything about one workspace, and who says what about it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
@@ -14,11 +14,25 @@ from truebeat.clock import SystemClock
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from rich.table import Table
+
     from truebeat.protocol.resources import WorkspaceView
+    from truebeat.protocol.testimony import EvidenceView, WitnessView
+
+#: what ps(1) calls them
+_PROCESS_STATES: Final = {
+    "R": "running",
+    "S": "sleeping",
+    "D": "in a system call that can't be interrupted",
+    "T": "stopped",
+    "t": "stopped by a debugger",
+    "Z": "ended, not collected",
+    "I": "idle",
+}
 
 
 def show(workspace: str, /, *, json: Annotated[bool, Parameter(negative="")] = False) -> None:
-    """Show one workspace with its open conditions.
+    """Show one workspace with its open conditions and its witnesses side by side.
 
     Parameters
     ----------
@@ -28,7 +42,7 @@ def show(workspace: str, /, *, json: Annotated[bool, Parameter(negative="")] = F
         The workspace as JSON.
     """
     with connect() as client:
-        view = client.workspaces.find(workspace)
+        view = client.workspaces.get(client.workspaces.find(workspace).id)
     if json:
         print_json(view)
         return
@@ -41,15 +55,42 @@ def show(workspace: str, /, *, json: Annotated[bool, Parameter(negative="")] = F
             f"says {condition.witness.value}, for {looks.age(condition.since, now)}"
             + (f": {marked(condition.detail, 2000)}" if condition.detail else "")
         )
-    for label, value in _facts(view, now):
+    if view.note:
+        out.print(f"  [cyan]note[/]: {marked(view.note, 2000)}")
+    if view.witnesses:
+        out.print()
+        out.print(_witnesses(view.witnesses))
+        out.print()
+    for label, value in _facts(view, now) + _evidence(view.evidence):
         out.print(f"  [dim]{label:<12}[/] {value}")
+    if view.incident_id is not None:
+        out.print(f"\nAn incident is open. Its story: truebeat incidents {str(view.incident_id)[:8]}")
+
+
+def _witnesses(witnesses: list[WitnessView]) -> Table:
+    from rich.table import Table
+
+    rows = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    rows.add_column("  WITNESS", no_wrap=True)
+    rows.add_column("SAYS", no_wrap=True)
+    rows.add_column("AGE", justify="right", no_wrap=True)
+    rows.add_column("DETAIL", overflow="fold")
+    for witness in witnesses:
+        rows.add_row(
+            f"{looks.verdict_markup(witness.healthy)} {witness.witness.value}",
+            marked(witness.says, 60),
+            "-" if witness.age is None else looks.span(witness.age),
+            marked(witness.detail, 300),
+        )
+    return rows
 
 
 def _facts(view: WorkspaceView, now: datetime) -> list[tuple[str, str]]:
     unknown = "unknown"
     rate = unknown if view.error_rate is None else f"{view.error_rate:.2f}"
     up = unknown if view.uptime_seconds is None else looks.span(view.uptime_seconds)
-    says = {None: unknown, "": "healthy"}.get(view.runtime_state, marked(view.runtime_state or ""))
+    tasks = unknown if view.active_tasks is None else str(view.active_tasks)
+    working = f": {marked(view.current_task)}" if view.current_task else ""
     return [
         ("id", str(view.id)),
         ("role", marked(view.role) or "-"),
@@ -57,13 +98,34 @@ def _facts(view: WorkspaceView, now: datetime) -> list[tuple[str, str]]:
         ("created", f"{view.created_at:%Y-%m-%d %H:%M:%S} UTC"),
         ("link", "up" if view.linked else "none"),
         ("last beat", "never" if view.last_beat_at is None else f"{looks.age(view.last_beat_at, now)} ago"),
-        ("it says", says),
-        ("error rate", rate),
-        ("last error", marked(view.sample_error or "", 2000) or "-"),
-        ("tasks", f"{view.active_tasks if view.active_tasks is not None else unknown}"),
-        ("working on", marked(view.current_task or "") or "-"),
-        ("phase", marked(view.phase or "") or "-"),
-        ("generation", f"{view.generation}" + (f", restarted {view.restarts} times" if view.restarts else "")),
-        ("worker pid", str(view.worker_pid or "-")),
-        ("worker up", up),
+        ("error rate", rate + (f", last: {marked(view.sample_error, 2000)}" if view.sample_error else "")),
+        ("tasks", tasks + working),
+        (
+            "generation",
+            f"{view.generation}"
+            + (f", restarted {looks.times(view.restarts)}" if view.restarts else "")
+            + (", restart pending" if view.restart_pending else ""),
+        ),
+        ("worker", f"process {view.worker_pid}, up {up}" if view.worker_pid else "-"),
     ]
+
+
+def _evidence(seen: EvidenceView | None) -> list[tuple[str, str]]:
+    if seen is None:
+        return []
+    counters = seen.counters
+    moved = (
+        f"turns {counters.turns_finished}/{counters.turns_started}, frames {counters.frames}, "
+        f"tools {counters.tools_finished}/{counters.tools_started}, canaries passed {counters.canaries_passed}"
+    )
+    tick = "-" if seen.tick_age is None else f"{looks.span(seen.tick_age)} ago"
+    process = _PROCESS_STATES.get(seen.process_state, "unknown")
+    lines = [
+        ("phase", f"{marked(seen.phase)} for {looks.span(seen.phase_age)}"),
+        ("counters", f"{moved}; last moved {looks.span(seen.unmoved)} ago"),
+        ("event loop", f"last tick {tick}, {seen.loop_lag * 1000:.0f} ms late"),
+        ("process", process),
+        ("capacity", f"{seen.capacity} more" + (f", holds {len(seen.holding)}" if seen.holding else "")),
+    ]
+    lines += [("  holds", marked(held)) for held in seen.holding]
+    return lines

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from truebeat.domain.health import Status, Symptom, Witness
+from truebeat.protocol.testimony import EvidenceView, WitnessView
 
 #: bytes of any request body; a larger one is answered 413 before it is read
 BODY_LIMIT = 256 * 1024
@@ -108,6 +109,15 @@ class WorkspaceView(Struct, kw_only=True):
     #: how many times the current supervisor restarted the worker
     restarts: int | None = None
     worker_pid: int | None = None
+    #: what its supervisor knows and what is no fault of it
+    note: str | None = None
+    #: a restart was ordered, and no newer generation has beaten yet
+    restart_pending: bool = False
+    #: the incident that is open
+    incident_id: UUID | None = None
+    #: only in the answer to GET /workspaces/{id}
+    witnesses: list[WitnessView] = msgspec.field(default_factory=list)
+    evidence: EvidenceView | None = None
 
 
 class WorkspacePage(Struct, kw_only=True):

@@ -21,6 +21,7 @@ from truebeat.protocol.resources import (
     WorkspaceView,
 )
 from truebeat.server.leases import Lease
+from truebeat.server.services import testimony
 from truebeat.server.services.health import announce
 from truebeat.server.services.tokens import new_token
 from truebeat.server.store import events as event_store
@@ -114,7 +115,13 @@ class Workspaces:
             row = await workspace_store.get(connection, workspace_id)
         if row is None:
             raise NotFound("no such workspace; check its id")
-        return self._shown(row, principal)
+        view = self._shown(row, principal)
+        lease = self._leases.get(str(row.id))
+        if lease is not None:
+            details = self._details(row, principal)
+            view.witnesses = testimony.witnesses(lease, row.record, self._clock, details=details)
+            view.evidence = testimony.evidence(lease, self._clock, details=details)
+        return view
 
     async def page(self, after: str | None, limit: int, status: Status | None, principal: Principal) -> WorkspacePage:
         """By name. The page is current to `seq` or later: watching from there misses nothing."""
@@ -152,9 +159,11 @@ class Workspaces:
         raise Gone("the workspace was removed")
 
     def _shown(self, row: WorkspaceRow, principal: Principal) -> WorkspaceView:
-        workspace_id = str(row.id)
-        details = principal.may_see_details(workspace_id) or principal.may(Permission.SEE_DETAILS)
-        return _view(row, self._leases.get(workspace_id), details=details)
+        return _view(row, self._leases.get(str(row.id)), details=self._details(row, principal))
+
+    @staticmethod
+    def _details(row: WorkspaceRow, principal: Principal) -> bool:
+        return principal.may_see_details(str(row.id)) or principal.may(Permission.SEE_DETAILS)
 
 
 def _view(row: WorkspaceRow, lease: Lease | None, *, details: bool) -> WorkspaceView:
@@ -178,6 +187,7 @@ def _view(row: WorkspaceRow, lease: Lease | None, *, details: bool) -> Workspace
         created_at=row.created_at,
         registered=row.registered_at is not None,
         linked=False if lease is None else lease.linked,
+        restart_pending=row.record.restart_pending,
     )
     if lease is not None:
         view.last_beat_at = lease.last_beat_at
@@ -190,6 +200,9 @@ def _view(row: WorkspaceRow, lease: Lease | None, *, details: bool) -> Workspace
         view.phase = lease.phase
         view.restarts = lease.restarts
         view.worker_pid = lease.worker_pid
+        view.incident_id = None if lease.incident is None else lease.incident.id
+        if lease.told is not None:
+            view.note = lease.told.note if details else ""
     return view
 
 

@@ -1,7 +1,7 @@
 """Taking turns: runs them through the executor, and weighs how they end.
 
-- A turn that ends without a Result failed, however quietly.
-- An error that means a wedge (`domain.symptoms`) marks it; other errors only count.
+- A turn that ends without a Result or a question failed, however quietly.
+- An error that means a wedge (`domain.symptoms`) is told to `on_wedge`; other errors only count.
 - A rate limit is the upstream's matter: neither a success nor a failure of this agent, so it is not counted at all.
 - Only content clears a wedge: a result with text in it. An empty success proves nothing.
 - The rate is the failures among the window's turns, or among `WINDOW_LEAST` if there were fewer: one blip is no trend.
@@ -16,10 +16,20 @@ from typing import TYPE_CHECKING, Final
 
 from truebeat.domain.symptoms import means_rate_limited, means_wedged
 from truebeat.protocol import pipe
-from truebeat.workspace.executors.base import AnsweredError, Executor, Output, Result, Text, Turn, TurnError
+from truebeat.workspace.evidence import Evidence, TurnEvidence
+from truebeat.workspace.executors.base import (
+    AnsweredError,
+    Executor,
+    InputRequired,
+    Output,
+    Result,
+    Text,
+    Turn,
+    TurnError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from truebeat.clock import Clock
     from truebeat.workspace import wedge
@@ -38,39 +48,66 @@ def error_text(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__)[:ERROR_LIMIT]
 
 
+def is_wedge(error: BaseException) -> bool:
+    """Whether a turn's error means that every later turn will fail too, until something is repaired."""
+    return not isinstance(error, AnsweredError) and means_wedged(error_text(error))
+
+
 class Turns:
-    """One turn at a time. `send` gets Phase and Outcomes frames."""
+    """Any number at a time. `send` gets Phase and Outcomes frames; `on_wedge` the texts of errors that mean a wedge."""
 
     def __init__(
-        self, executor: Executor, send: Callable[[pipe.FromWorker], None], clock: Clock, flag: wedge.WedgeFlag
+        self,
+        executor: Executor,
+        send: Callable[[pipe.FromWorker], None],
+        clock: Clock,
+        flag: wedge.WedgeFlag,
+        evidence: Evidence | None = None,
     ) -> None:
         self._executor = executor
-        self._send = send
+        self.send = send
         self._clock = clock
         self._flag = flag
+        self.evidence = evidence or Evidence(send, clock)
+        self.on_wedge: Callable[[str], object] = flag.mark
         #: (when, the error's text or None), oldest first
         self._outcomes: deque[tuple[float, str | None]] = deque(maxlen=WINDOW_TURNS)
         #: None until the first outcome, which is told whatever it is: a good one can close what others opened
         self._told: tuple[float, str] | None = None
-        self.busy = False
 
-    async def take(self, turn: Turn, on_output: Callable[[Output], None] | None = None) -> Result:
-        """Run one turn to its end; raises what the executor raised, or TurnError if no Result came."""
-        self.busy = True
-        self._send(pipe.Phase(name="working", current_task=turn.task_id))
+    @property
+    def busy(self) -> bool:
+        return self.evidence.busy
+
+    async def take(
+        self,
+        turn: Turn,
+        on_output: Callable[[Output], None] | None = None,
+        room: Callable[[], Awaitable[None]] | None = None,
+    ) -> Result | InputRequired:
+        """Run one turn to its end; raises what the executor raised, or TurnError if it ended with nothing.
+
+        on_output hears every output but the last, and may raise to end the turn; `room` is awaited before each output
+        is asked for.
+        """
+        evidence = self.evidence.begin(turn.task_id)
         try:
-            result, spoke = await self._run(turn, on_output)
+            last, spoke = await self._run(turn, evidence, on_output, room)
         except Exception as error:
             self._failed(error)
             raise
+        except (SystemExit, KeyboardInterrupt) as error:
+            # an agent's sys.exit() ends its turn, not the worker
+            failure = TurnError(f"the turn raised {type(error).__name__}({error})")
+            self._failed(failure)
+            raise failure from error
         else:
             if spoke:
                 self._flag.clear()
             self._count(None)
-            return result
+            return last
         finally:
-            self.busy = False
-            self._send(pipe.Phase(name="idle"))
+            self.evidence.end(evidence)
 
     def refresh(self) -> None:
         """Forget what is too old, and tell if that changed the rate. Called on every tick."""
@@ -84,28 +121,38 @@ class Turns:
         now = (rate, errors[-1] if errors else "")
         if now != self._told:
             self._told = now
-            self._send(pipe.Outcomes(error_rate=now[0], sample_error=now[1]))
+            self.send(pipe.Outcomes(error_rate=now[0], sample_error=now[1]))
 
-    async def _run(self, turn: Turn, on_output: Callable[[Output], None] | None) -> tuple[Result, bool]:
-        result: Result | None = None
+    async def _run(
+        self,
+        turn: Turn,
+        evidence: TurnEvidence,
+        on_output: Callable[[Output], None] | None,
+        room: Callable[[], Awaitable[None]] | None,
+    ) -> tuple[Result | InputRequired, bool]:
+        last: Result | InputRequired | None = None
         spoke = False
         outputs = self._executor.run(turn)
         async with aclosing(outputs):
             async for output in outputs:
+                self.evidence.output(evidence, output)
+                if isinstance(output, Text | Result | InputRequired):
+                    spoke = spoke or bool(output.text.strip())
+                if isinstance(output, Result | InputRequired):
+                    last = output
+                    break
                 if on_output is not None:
                     on_output(output)
-                if isinstance(output, Text | Result):
-                    spoke = spoke or bool(output.text.strip())
-                if isinstance(output, Result):
-                    result = output
-        if result is None:
+                if room is not None:
+                    await room()
+        if last is None:
             raise TurnError("the turn ended without a result")
-        return result, spoke
+        return last, spoke
 
     def _failed(self, error: Exception) -> None:
         text = error_text(error)
-        if not isinstance(error, AnsweredError) and means_wedged(text):
-            self._flag.mark(text)
+        if is_wedge(error):
+            self.on_wedge(text)
         if not means_rate_limited(text):
             self._count(text)
 

@@ -20,13 +20,16 @@ import msgspec
 from truebeat.clock import SystemClock
 from truebeat.domain.symptoms import means_wedged
 from truebeat.protocol import pipe
-from truebeat.protocol.link import Counters
-from truebeat.workspace import executors, processes, wedge
+from truebeat.protocol.delivery import Cancel, Deliver, HandedBack
+from truebeat.workspace import executors, processes, stack, wedge
 from truebeat.workspace.config import ENV_PIPE_IN, ENV_PIPE_OUT, RunConfig, decode
+from truebeat.workspace.evidence import Evidence
 from truebeat.workspace.executors import threads
 from truebeat.workspace.executors.base import ConfigurationError, Executor, Options
+from truebeat.workspace.keeper import keep
 from truebeat.workspace.turns import Turns, error_text
 from truebeat.workspace.watch import Watch
+from truebeat.workspace.work import Work
 from truebeat.workspace.worker_pipe import FrameWriter, frames
 
 if TYPE_CHECKING:
@@ -34,14 +37,16 @@ if TYPE_CHECKING:
 
 #: seconds between ticks
 TICK: Final = 0.25
-#: seconds to finish in when the supervisor is gone, or a signal gave no grace
+#: seconds to finish in when a signal gave no grace
 DEFAULT_GRACE: Final = 5.0
 EXIT_CONFIGURATION: Final = 78
 #: seconds to wait for the supervisor's Stop after Fatal
 _FATAL_WAIT: Final = 10.0
-#: crashes of one loop before the worker gives up; a loop that ran _FORGIVEN seconds starts anew
-_CRASH_LIMIT: Final = 10
-_FORGIVEN: Final = 60.0
+#: what is kept of the grace for ending the turns and closing the executor: a share of it, and seconds at most
+_RESERVE_SHARE: Final = 0.5
+_RESERVE: Final = 2.5
+#: characters of a note
+_NOTE_LIMIT: Final = 500
 
 _log = logging.getLogger(__name__)
 
@@ -54,49 +59,62 @@ class Worker:
         self._writer = writer
         self._inbound = inbound
         self._flag = flag
+        self._evidence = Evidence(writer.send, SystemClock())
         self._stop = asyncio.Event()
         self._status = 0
         self._grace = DEFAULT_GRACE
+        #: whether anybody can still hear how a turn ended
+        self._heard = True
         self._executor: Executor | None = None
         self._turns: Turns | None = None
+        self._watch: Watch | None = None
+        #: takes tasks once the worker is ready
+        self._work: Work | None = None
+        self._note = ""
 
     async def serve(self) -> int:
         """Returns once the executor is closed. Ends this process by force if that takes longer than the grace."""
-        send = self._writer.send
-        send(pipe.Phase(name="starting"))
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._finish, 0, DEFAULT_GRACE)
+        loop = asyncio.get_running_loop()
+        self._writer.attach(loop)
+        self._evidence.enter("starting")
+        loop.add_signal_handler(signal.SIGTERM, self._finish, 0, DEFAULT_GRACE)
         stop_listening = self._flag.listen(self._admit)
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(self._keep("tick", self._tick)),
-                    group.create_task(self._keep("pipe", self._obey)),
-                    group.create_task(self._work()),
-                ]
+                ticking = group.create_task(self._keep("tick", self._tick))
+                listening = group.create_task(self._keep("pipe", self._obey))
+                working = group.create_task(self._live())
                 await self._stop.wait()
-                send(pipe.Phase(name="draining"))
                 self._force_later()
-                for task in tasks:
-                    task.cancel()
-            if self._executor is not None:
-                await self._executor.close()
+                self._evidence.enter("draining")
+                working.cancel()
+                await self._drain()
+                ticking.cancel()
+                listening.cancel()
+            await self._writer.flushed(self._grace)
         finally:
             stop_listening()
+            self._writer.attach(None)
         return self._status
 
-    # -- the work
+    async def _drain(self) -> None:
+        if self._work is not None:
+            reserve = min(_RESERVE, self._grace * _RESERVE_SHARE)
+            patience = self._grace - reserve if self._heard else 0.0
+            await self._work.drain(patience, reserve / 2)
+        if self._executor is not None:
+            await self._executor.close()
 
-    async def _work(self) -> None:
+    # -- the executor's life
+
+    async def _live(self) -> None:
         config = self._config
-        options = Options(config.options)
         try:
-            # in a thread: a slow import must not look like a blocked event loop
-            executor = self._executor = await threads.call(
-                lambda: executors.create(config.agent, config.target, config.options), name="import"
-            )
-            turns = self._turns = Turns(executor, self._writer.send, SystemClock(), self._flag)
-            watch = Watch(executor, options, turns, self._flag)
+            executor, watch, work = await self._open()
             await executor.start()
+            failure = await watch.first()
+            if failure is not None:
+                raise RuntimeError(f"it started, but its canary failed: {failure}")
         except ConfigurationError as error:
             await self._fatal(error_text(error))
         except Exception as error:
@@ -109,9 +127,39 @@ class Worker:
             print(f"the {config.agent} executor did not start: {text}", file=sys.stderr, flush=True)
             self._finish(1, DEFAULT_GRACE)
         else:
-            self._writer.send(pipe.Ready())
-            self._writer.send(pipe.Phase(name="idle"))
+            self._writer.send(pipe.Ready(capacity=executor.capacity))
+            self._evidence.enter("idle")
+            self._work = work
             await self._keep("watch", watch.run)
+
+    async def _open(self) -> tuple[Executor, Watch, Work]:
+        """Make the executor and all that depends on it."""
+        config, send = self._config, self._writer.send
+        options = Options(config.options)
+        # in a thread: a slow import must not look like a blocked event loop
+        executor = self._executor = await threads.call(
+            lambda: executors.create(config.agent, config.target, config.options), name="import"
+        )
+        executor.note = self._noted
+        capacity = options.integer("capacity", executor.capacity)
+        if capacity != executor.capacity:
+            raise ConfigurationError(
+                f"option capacity={capacity}: the {config.agent} executor does {executor.capacity} turns at a time"
+            )
+        turns = self._turns = Turns(executor, send, SystemClock(), self._flag, self._evidence)
+        watch = self._watch = Watch(
+            executor, options, turns, self._flag, suspects=config.suspects, bounds=config.bounds
+        )
+        work = Work(
+            executor,
+            turns,
+            watch,
+            capacity=capacity,
+            cancel_timeout=options.seconds("cancel_timeout", 10.0),
+            room=self._writer.room,
+        )
+        turns.on_wedge = watch.accuse
+        return executor, watch, work
 
     async def _fatal(self, reason: str) -> None:
         print(reason, file=sys.stderr, flush=True)
@@ -130,41 +178,55 @@ class Worker:
             await asyncio.sleep(max(0.0, due - now()))
             lag = max(0.0, now() - due)
             due += lag
-            self._writer.send(pipe.Tick(lag=lag, counters=Counters()))
+            self._writer.send(pipe.Tick(lag=lag, counters=self._evidence.counters()))
             if self._turns is not None:
                 self._turns.refresh()
 
     async def _obey(self) -> None:
         async with aclosing(frames(self._inbound)) as orders:
             async for order in orders:
-                if isinstance(order, pipe.Stop):
-                    self._finish(self._status, order.grace)
+                match order:
+                    case pipe.Stop():
+                        self._finish(self._status, order.grace)
+                    case Deliver():
+                        self._deliver(order)
+                    case Cancel():
+                        if self._work is not None:
+                            self._work.cancel(order)
+                    case pipe.Probe():
+                        if self._watch is not None:
+                            self._watch.ask()
         # the pipe's end: no supervisor, no reason to be
+        self._heard = False
         self._finish(self._status, DEFAULT_GRACE)
 
+    def _deliver(self, order: Deliver) -> None:
+        if self._work is not None:
+            self._work.deliver(order)
+            return
+        self._writer.send(
+            HandedBack(
+                task_id=order.task_id,
+                generation=order.generation,
+                attempt=order.attempt,
+                begun=False,
+                reason="the worker is not ready",
+            )
+        )
+
     async def _keep(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
-        """Run a loop; start it again when it crashes. One that crashes over and over ends the worker."""
-        now = asyncio.get_running_loop().time
-        crashes = 0
-        while True:
-            started = now()
-            try:
-                await loop()
-            except Exception as error:
-                crashes = 1 if now() - started > _FORGIVEN else crashes + 1
-                _log.exception("the worker's %s loop crashed (%d)", name, crashes)
-                if crashes >= _CRASH_LIMIT:
-                    print(f"the worker's {name} loop keeps crashing: {error_text(error)}", file=sys.stderr, flush=True)
-                    self._finish(1, DEFAULT_GRACE)
-                    return
-                await asyncio.sleep(min(0.05 * 2**crashes, 5.0))
-            else:
-                return
+        await keep(name, loop, lambda: self._finish(1, DEFAULT_GRACE))
 
     # -- ending, telling
 
     def _admit(self, reason: str | None) -> None:
         self._writer.send(pipe.Cleared() if reason is None else pipe.Wedged(reason=reason))
+
+    def _noted(self, text: str) -> None:
+        text = text[:_NOTE_LIMIT]
+        if text != self._note:
+            self._note = text
+            self._writer.send(pipe.Note(text=text))
 
     def _finish(self, status: int, grace: float) -> None:
         if not self._stop.is_set():
@@ -187,6 +249,7 @@ def main() -> int:
     except (KeyError, IndexError, ValueError, msgspec.MsgspecError) as error:
         print(f"the worker is started by a supervisor, not by hand ({type(error).__name__}: {error})", file=sys.stderr)
         return EXIT_CONFIGURATION
+    stack.register()
     if processes.MARKER in os.environ:
         processes.watch_parent_pipe(inbound)
     logging.basicConfig(level=config.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")

@@ -25,6 +25,10 @@ class AnsweredError(TurnError):
     """The runtime itself answered that the turn failed: it is alive, so whatever the text says is no wedge."""
 
 
+class InterruptedTurnError(TurnError):
+    """The runtime broke under the turn, which is no fault of the turn: it may be done again by another one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """One piece of work: a message from a sender.
@@ -202,6 +206,18 @@ class Executor(ABC):
 
     async def probe(self) -> None:
         """Raise if the runtime does not answer; cheap, and by the way that work goes. The caller bounds the wait."""
+        return
+
+    def suspicion(self) -> str:
+        """Why the runtime should be probed now instead of after a silence; "" for no reason. Asked several times a
+        second: a glance, not a probe. (That the process of `runtime_pid` is stopped or gone is seen without it.)
+        """
+        return ""
+
+    def abandon(self) -> None:
+        """Probes failed and `recover` will be called: the turns that are on are being ended, and their ends need not
+        wait for an answer of the runtime.
+        """
         return
 
     def recover(self, reason: str) -> AsyncGenerator[Step, None]:

@@ -10,13 +10,13 @@ import ctypes  # noqa: F401  (loaded before any fork: die_with_parent runs in th
 import os
 import shutil
 import signal
-import sys
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from truebeat.workspace.executors.base import ConfigurationError
+from truebeat.workspace.executors.stderr import pass_on
 from truebeat.workspace.processes import die_with_parent
 
 if TYPE_CHECKING:
@@ -79,8 +79,7 @@ class Child(asyncio.SubprocessProtocol):
         self._stderr.append(data)
         while sum(map(len, self._stderr)) - len(self._stderr[0]) >= _STDERR_KEPT:
             self._stderr.popleft()
-        sys.stderr.buffer.write(data)
-        sys.stderr.buffer.flush()
+        pass_on(data)
 
     def process_exited(self) -> None:
         if self._transport is not None and not self.exited.done():

@@ -1,15 +1,10 @@
 """Any program as an agent.
 
 mode=turn (default): one process a turn; the text on its stdin, the answer on its stdout.
-mode=ndjson: one long-lived runtime, one JSON object a line both ways:
+mode=ndjson: one long-lived runtime, one JSON object a line both ways: ndjson.py.
 
-    to the runtime    {"type":"ping","id":n}
-                      {"type":"turn","id":"...","text":"...","context_id":"...","task_id":"..."}
-    from the runtime  {"type":"pong","id":n}
-                      {"type":"text","id":"...","text":"..."}*  {"type":"progress","id":"...","note":"..."}*
-                      then {"type":"result","id":"...","text":"..."} or {"type":"error","id":"...","error":"..."}
-
-Options: mode, cwd, start_timeout (seconds until the first pong, default 30).
+Options: mode, cwd, capacity (turns at a time, default 1); for ndjson also start_timeout (seconds until the first pong,
+default 30) and ping_in_turns (default yes; "no" for a runtime that can't answer a ping while it does a turn).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""command, mode=ndjson: one long-lived runtime. The module docstring of command.py has the protocol."""
+"""command, mode=ndjson: one long-lived runtime. ndjson.py has its lines."""
 
 from __future__ import annotations
 
@@ -9,29 +9,50 @@ from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
-from truebeat.workspace.executors.base import Executor, Options, Output, Progress, Result, Text, Turn, TurnError
+from truebeat.protocol.delivery import RESULT_LIMIT
+from truebeat.workspace.executors.base import Executor, Options, Output, Result, Step, Text, Turn, TurnError
 from truebeat.workspace.executors.child import Child
 from truebeat.workspace.executors.command import words
+from truebeat.workspace.executors.lines import LineCutter
+from truebeat.workspace.executors.ndjson import ENDS, LINE_LIMIT, Reply, output_of, turn_line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
-#: bytes of one line from the runtime
-LINE_LIMIT: Final = 16 * 1024 * 1024
 #: seconds to wait for the output of a runtime that has ended
 _LAST_WORDS: Final = 0.3
+#: seconds that a runtime has to end before it is killed and started afresh
+_KILL_GRACE: Final = 0.2
 
 _log = logging.getLogger(__name__)
 
 
-class Reply(msgspec.Struct):
-    """A line from the runtime; which fields count follows from `type`."""
+class _Talk:
+    """One turn's replies, bounded: a runtime that says more than is taken from it fails its turn, and no memory."""
 
-    type: str
-    id: int | str = ""
-    text: str = ""
-    note: str = ""
-    error: str = ""
+    def __init__(self) -> None:
+        self.replies: asyncio.Queue[Reply | TurnError] = asyncio.Queue()
+        self.ended = asyncio.Event()
+        self._size = 0
+
+    def put(self, reply: Reply | TurnError, size: int = 0) -> None:
+        if self.ended.is_set():
+            return
+        if isinstance(reply, TurnError) or reply.type in ENDS:
+            self.ended.set()
+        self._size += size
+        if self._size > RESULT_LIMIT + LINE_LIMIT:
+            self.ended.set()
+            reply = TurnError(f"the runtime has said more than {RESULT_LIMIT + LINE_LIMIT} bytes that wait to be read")
+        self.replies.put_nowait(reply)
+
+    async def get(self) -> Reply:
+        reply = await self.replies.get()
+        if self.replies.empty():
+            self._size = 0
+        if isinstance(reply, TurnError):
+            raise reply
+        return reply
 
 
 class NdjsonExecutor(Executor):
@@ -39,70 +60,89 @@ class NdjsonExecutor(Executor):
 
     def __init__(self, target: str | Sequence[str], options: Options) -> None:
         super().__init__(target, options)
+        self.capacity = max(options.integer("capacity", 1), 1)
         self._start_timeout = options.seconds("start_timeout", 30.0)
+        self._pings_in_turns = options.choice("ping_in_turns", "yes", ("yes", "no")) == "yes"
         self._child: Child | None = None
-        self._buffer = bytearray()
+        self._lines = LineCutter(LINE_LIMIT)
         self._numbers = itertools.count(1)
         self._pings: dict[int, asyncio.Future[None]] = {}
-        self._turns: dict[str, asyncio.Queue[Reply | TurnError]] = {}
+        self._turns: dict[str, _Talk] = {}
+        self._garbage = 0
 
     async def start(self) -> None:
-        self._child = await Child.start(
-            words(self.target), cwd=self.options.text("cwd") or None, on_output=self._received
+        self._lines = LineCutter(LINE_LIMIT)
+        child = self._child = await Child.start(
+            words(self.target), cwd=self.options.text("cwd") or None, on_output=lambda data: self._received(child, data)
         )
-        self.runtime_pid = self._child.pid
+        self.runtime_pid = child.pid
         loop = asyncio.get_running_loop()
         # `closed` comes with its last words read; a grandchild that holds its output open must not delay the news
-        self._child.closed.add_done_callback(lambda _: self._ended())
-        self._child.exited.add_done_callback(lambda _: loop.call_later(_LAST_WORDS, self._ended))
+        child.closed.add_done_callback(lambda _: self._ended(child))
+        child.exited.add_done_callback(lambda _: loop.call_later(_LAST_WORDS, self._ended, child))
         try:
             async with asyncio.timeout(self._start_timeout):
-                await self.probe()
+                await self._ping()
         except TimeoutError:
-            text = f"the runtime (pid {self._child.pid}) did not answer its first ping within {self._start_timeout:g} s"
+            text = f"the runtime (pid {child.pid}) did not answer its first ping within {self._start_timeout:g} s"
             raise TimeoutError(text) from None
         except TurnError:
             # it closed its stdin or ended: how it ended, and its last words, follow at once
-            await asyncio.wait({self._child.closed}, timeout=_LAST_WORDS)
+            await asyncio.wait({child.closed}, timeout=_LAST_WORDS)
             raise TurnError(f"the runtime {self.exit_text() or 'closed its stdin before its first pong'}") from None
 
     async def probe(self) -> None:
-        number = next(self._numbers)
-        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._pings[number] = answer
-        try:
-            self._send({"type": "ping", "id": number})
-            await answer
-        finally:
-            self._pings.pop(number, None)
+        if self._turns and not self._pings_in_turns:
+            # such a runtime reads nothing until its turn has ended; the watch sees whether its process is there
+            if self._child is None or self._child.exited.done():
+                raise TurnError(f"the runtime {self.exit_text() or 'was not started'}")
+            return
+        await self._ping()
 
     async def run(self, turn: Turn) -> AsyncGenerator[Output, None]:
         name = f"t{next(self._numbers)}"
-        replies: asyncio.Queue[Reply | TurnError] = asyncio.Queue()
-        self._turns[name] = replies
-        line = {"type": "turn", "id": name, "text": turn.text, "context_id": turn.context_id, "task_id": turn.task_id}
+        talk = self._turns[name] = _Talk()
         pieces: list[str] = []
+        size = 0
         try:
-            self._send(line)
+            self._send(turn_line(name, turn))
             while True:
-                reply = await replies.get()
-                if isinstance(reply, TurnError):
-                    raise reply
-                match reply.type:
-                    case "text":
-                        pieces.append(reply.text)
-                        yield Text(reply.text)
-                    case "progress":
-                        yield Progress(reply.note)
-                    case "error":
-                        raise TurnError(reply.error or "the runtime gave an error without a text")
-                    case "result":
-                        yield Result(reply.text or "".join(pieces))
-                        return
-                    case other:
-                        _log.warning("the runtime sent a line of unknown type %r; ignored", other)
+                reply = await talk.get()
+                output = output_of(reply)
+                if output is None:
+                    continue
+                if isinstance(output, Text):
+                    size += len(output.text)
+                    if size > RESULT_LIMIT:
+                        raise TurnError(f"the answer is longer than {RESULT_LIMIT} characters")
+                    pieces.append(output.text)
+                elif isinstance(output, Result) and not output.text:
+                    output = Result("".join(pieces))
+                yield output
+                if reply.type in ENDS:
+                    return
         finally:
-            del self._turns[name]
+            try:
+                await self._leave(name, talk)
+            finally:
+                del self._turns[name]
+
+    def abandon(self) -> None:
+        """Whoever waits for this runtime is woken by its end."""
+        if self._child is not None:
+            self._child.kill()
+            self._fail_all(TurnError("the runtime was killed because it did not answer"))
+
+    async def recover(self, reason: str) -> AsyncGenerator[Step, None]:
+        old, self.runtime_pid = self._child, None
+        if old is not None:
+            await old.end(_KILL_GRACE)
+        try:
+            await self.start()
+        except Exception as error:
+            yield Step("fresh process", ok=False, detail=str(error))
+        else:
+            yield Step("fresh process", ok=True, detail=f"pid {self.runtime_pid}, after: {reason}")
 
     def exit_text(self) -> str:
         return self._child.ending() if self._child is not None else ""
@@ -111,6 +151,29 @@ class NdjsonExecutor(Executor):
         self.runtime_pid = None
         if self._child is not None:
             await self._child.end()
+
+    async def _leave(self, name: str, talk: _Talk) -> None:
+        """A turn that has not ended is canceled, and its end waited for: the next must not run into it."""
+        child = self._child
+        if talk.ended.is_set() or child is None or child.exited.done():
+            return
+        try:
+            self._send({"type": "cancel", "id": name})
+        except TurnError:
+            return
+        await talk.ended.wait()
+
+    # -- the runtime's process
+
+    async def _ping(self) -> None:
+        number = next(self._numbers)
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._pings[number] = answer
+        try:
+            self._send({"type": "ping", "id": number})
+            await answer
+        finally:
+            self._pings.pop(number, None)
 
     def _send(self, line: Mapping[str, object]) -> None:
         child = self._child
@@ -121,39 +184,50 @@ class NdjsonExecutor(Executor):
         except BrokenPipeError as error:
             raise TurnError("the runtime closed its stdin") from error
 
-    def _received(self, data: bytes) -> None:
-        self._buffer += data
-        while (end := self._buffer.find(b"\n")) >= 0:
-            line = bytes(self._buffer[:end])
-            del self._buffer[: end + 1]
-            if line.strip():
+    def _received(self, child: Child, data: bytes) -> None:
+        if child is not self._child:
+            return
+        for line in self._lines.feed(data):
+            if line is None:
+                error = TurnError(f"the runtime wrote a line longer than {LINE_LIMIT} bytes")
+                for turn in self._turns.values():
+                    turn.put(error)
+            elif line.strip():
                 self._line(line)
-        if len(self._buffer) > LINE_LIMIT:
-            self._buffer.clear()
-            self._fail_all(TurnError(f"the runtime wrote a line longer than {LINE_LIMIT} bytes"))
 
     def _line(self, line: bytes) -> None:
         try:
             reply = msgspec.json.decode(line, type=Reply)
-        except msgspec.MsgspecError as error:
-            _log.warning("the runtime wrote a line that is no reply (%s): %r", error, line[:200])
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+            self._passed_over(f"is no reply ({error})", line)
             return
         if reply.type == "pong":
             waiting = self._pings.get(cast("int", reply.id))
             if waiting is not None and not waiting.done():
                 waiting.set_result(None)
+        elif reply.type == "note":
+            self.note(reply.text)
         elif (turn := self._turns.get(str(reply.id))) is not None:
-            turn.put_nowait(reply)
+            turn.put(reply, len(line))
         elif len(self._turns) == 1 and reply.id == "":
             # one turn at a time: a runtime that leaves the id out means that one
-            next(iter(self._turns.values())).put_nowait(reply)
+            next(iter(self._turns.values())).put(reply, len(line))
+        else:
+            self._passed_over("belongs to no turn that is on", line)
 
-    def _ended(self) -> None:
-        self._fail_all(TurnError(f"the runtime {self.exit_text()}"))
+    def _passed_over(self, why: str, line: bytes) -> None:
+        """Said now and then: a flood of such lines must not become a flood of log lines."""
+        self._garbage += 1
+        if self._garbage & (self._garbage - 1) == 0:
+            _log.warning("line %d from the runtime that %s: %r", self._garbage, why, line[:200])
+
+    def _ended(self, child: Child) -> None:
+        if child is self._child:
+            self._fail_all(TurnError(f"the runtime {self.exit_text()}"))
 
     def _fail_all(self, error: TurnError) -> None:
         for waiting in self._pings.values():
             if not waiting.done():
                 waiting.set_exception(error)
         for turn in self._turns.values():
-            turn.put_nowait(error)
+            turn.put(error)

@@ -1,0 +1,86 @@
+"""The lines of an NDJSON runtime: one JSON object a line, both ways. docs/executors.md explains them to authors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct, field
+
+from truebeat.workspace.executors.base import (
+    Artifact,
+    InPhase,
+    InputRequired,
+    Output,
+    Progress,
+    Result,
+    Text,
+    ToolFinished,
+    ToolStarted,
+    Turn,
+    TurnError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: bytes of one line from the runtime
+LINE_LIMIT: Final = 16 * 1024 * 1024
+#: types of reply that end a turn
+ENDS: Final = frozenset({"result", "error", "input_required", "canceled"})
+
+
+class Reply(Struct):
+    """A line from the runtime; which fields count follows from `type`. `bound` is in seconds."""
+
+    type: str
+    id: int | str = ""
+    text: str = ""
+    note: str = ""
+    error: str = ""
+    name: str = ""
+    bound: float | None = None
+    parts: list[dict[str, Any]] = field(default_factory=list)
+    auth: bool = False
+
+
+def turn_line(name: str, turn: Turn) -> Mapping[str, object]:
+    """A turn as it goes to the runtime; the simple fields first, for runtimes that need no more."""
+    return {
+        "type": "turn",
+        "id": name,
+        "text": turn.text,
+        "context_id": turn.context_id,
+        "task_id": turn.task_id,
+        "parts": turn.parts,
+        "sender": {"kind": turn.sender_kind, "name": turn.sender_name},
+        "attempt": turn.attempt,
+        "reply": turn.reply,
+        "interrupted": turn.interrupted,
+    }
+
+
+def output_of(reply: Reply) -> Output | None:
+    """What a line of a turn means; None for a type this version does not know. Raises the turn's failure."""
+    match reply.type:
+        case "text":
+            return Text(reply.text)
+        case "progress":
+            return Progress(reply.note)
+        case "tool_started":
+            return ToolStarted(reply.name, reply.bound)
+        case "tool_finished":
+            return ToolFinished(reply.name)
+        case "phase":
+            return InPhase(reply.name, reply.bound)
+        case "artifact":
+            return Artifact(reply.name, tuple(reply.parts))
+        case "input_required":
+            return InputRequired(reply.text, reply.auth)
+        case "result":
+            return Result(reply.text)
+        case "error":
+            raise TurnError(reply.error or "the runtime gave an error without a text")
+        case "canceled":
+            raise TurnError("the runtime canceled the turn, though nobody asked for it")
+        case _:
+            return None

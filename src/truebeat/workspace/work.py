@@ -1,0 +1,202 @@
+"""The tasks of one worker: Deliver in; Begun, chunks and one ending for each out.
+
+- A task is taken only while there is room and the runtime is not under suspicion; else it is handed back untouched.
+- An error is a failed task. What a broken runtime interrupted is no fault of the task: it is handed back as begun.
+- A cancel closes the turn's generator. One that does not end within `cancel_timeout` seconds is told as canceled all
+  the same, and the watch hears of it: a runtime that ignores an interrupt has to be repaired.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from truebeat.protocol.delivery import Cancel, Deliver, HandedBack
+from truebeat.workspace.attempt import Attempt
+from truebeat.workspace.executors.base import InputRequired, InterruptedTurnError, Turn, TurnError
+from truebeat.workspace.turns import error_text, is_wedge
+from truebeat.workspace.watch import GONE, Watch, process_state
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from truebeat.workspace.executors.base import Executor
+    from truebeat.workspace.turns import Turns
+
+#: ended attempts that are remembered, so that a Deliver that is repeated starts nothing again
+_REMEMBERED: Final = 256
+
+_log = logging.getLogger(__name__)
+
+
+class _Run:
+    """An attempt with the task that does it."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self.attempt = attempt
+        self.task: asyncio.Task[None]
+        #: why it was told to end, and when (the loop's time)
+        self.asked = ""
+        self.asked_at = 0.0
+
+    def ask(self, why: str) -> None:
+        """Once: a second cancellation would interrupt the turn's own cleaning up."""
+        if not self.asked:
+            self.asked = why
+            self.asked_at = asyncio.get_running_loop().time()
+            self.task.cancel()
+
+
+class Work:
+    """`watch` says whether a task can be taken, and hears what a broken runtime did; `room` waits while too much is
+    waiting for the supervisor.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        turns: Turns,
+        watch: Watch,
+        *,
+        capacity: int,
+        cancel_timeout: float,
+        room: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._executor = executor
+        self._turns = turns
+        self._send = turns.send
+        self._capacity = capacity
+        self._cancel_timeout = cancel_timeout
+        self._watch = watch
+        watch.interrupt = self.interrupt
+        self._room = room
+        self._runs: dict[tuple[str, int], _Run] = {}
+        self._ended: deque[tuple[str, int]] = deque(maxlen=_REMEMBERED)
+        self._waiters: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    @property
+    def on(self) -> int:
+        """How many turns are on."""
+        return len(self._runs)
+
+    def deliver(self, order: Deliver) -> None:
+        """Take it, or hand it back at once."""
+        key = (order.task_id, order.attempt)
+        if key in self._runs or key in self._ended:
+            return
+        refusal = self._refusal()
+        if refusal:
+            self._send(
+                HandedBack(
+                    task_id=order.task_id,
+                    generation=order.generation,
+                    attempt=order.attempt,
+                    begun=False,
+                    reason=refusal,
+                )
+            )
+            return
+        run = self._runs[key] = _Run(Attempt(order, self._send))
+        run.task = asyncio.get_running_loop().create_task(self._do(run), name=f"task {order.task_id}")
+        run.task.add_done_callback(lambda _: self._forget(key))
+
+    def cancel(self, order: Cancel) -> None:
+        """What has ended already was told already; what is not known here is nobody's."""
+        run = self._runs.get((order.task_id, order.attempt))
+        if run is not None and not run.asked:
+            run.ask("canceled")
+            waiter = asyncio.get_running_loop().create_task(self._bound_cancel(run))
+            self._waiters.add(waiter)
+            waiter.add_done_callback(self._waiters.discard)
+
+    async def interrupt(self, reason: str) -> bool:
+        """End every turn that is on because its runtime is broken; True when all of them did end."""
+        runs = list(self._runs.values())
+        if not runs:
+            return True
+        for run in runs:
+            if run.asked == "canceled":
+                run.attempt.finish("canceled", "")
+            run.attempt.hand_back(reason)
+            run.ask("interrupted")
+        since = min(run.asked_at for run in runs)
+        left = max(since + self._cancel_timeout - asyncio.get_running_loop().time(), 0.05)
+        _, pending = await asyncio.wait({run.task for run in runs}, timeout=left)
+        return not pending
+
+    async def drain(self, patience: float, closing: float) -> None:
+        """No new task; the present ones get `patience` seconds, then they are handed back and get `closing` to end."""
+        self._stopping = True
+        tasks = {run.task for run in self._runs.values()}
+        if tasks:
+            await asyncio.wait(tasks, timeout=patience)
+        self._cancel_timeout = min(self._cancel_timeout, closing)
+        await self.interrupt("the worker was told to stop")
+
+    # -- one turn
+
+    def _refusal(self) -> str:
+        if self._stopping:
+            return "the worker is stopping"
+        if len(self._runs) >= self._capacity:
+            return f"busy: {len(self._runs)} of {self._capacity} turns are on"
+        return self._watch.unable()
+
+    async def _do(self, run: _Run) -> None:
+        attempt, order = run.attempt, run.attempt.order
+        turn = Turn(
+            order.text,
+            context_id=order.context_id,
+            task_id=order.task_id,
+            parts=tuple(order.parts),
+            sender_kind=order.sender.kind,
+            sender_name=order.sender.name,
+            attempt=order.attempt,
+            reply=order.reply,
+            interrupted=order.interrupted,
+        )
+        attempt.begin()
+        try:
+            last = await self._turns.take(turn, attempt.output, self._room)
+        except asyncio.CancelledError:
+            if run.asked == "canceled":
+                attempt.finish("canceled", "")
+            elif run.asked:
+                attempt.hand_back(run.asked)
+            else:
+                attempt.finish("failed", "the turn was canceled from within")
+        except Exception as error:
+            _log.debug("a turn failed", exc_info=True)
+            text = error_text(error)
+            if run.asked == "canceled":
+                attempt.finish("canceled", "")
+            elif self._interrupted(error):
+                # first the accusation: what comes back must not be given to the same broken runtime
+                self._watch.accuse(text)
+                attempt.hand_back(text)
+            else:
+                attempt.finish("failed", text)
+        else:
+            if isinstance(last, InputRequired):
+                attempt.finish("auth-required" if last.auth else "input-required", last.text)
+            else:
+                attempt.finish("completed", last.text)
+
+    def _interrupted(self, error: Exception) -> bool:
+        if isinstance(error, InterruptedTurnError) or is_wedge(error):
+            return True
+        pid = self._executor.runtime_pid
+        return isinstance(error, TurnError) and pid is not None and process_state(pid) in GONE
+
+    def _forget(self, key: tuple[str, int]) -> None:
+        self._runs.pop(key, None)
+        self._ended.append(key)
+
+    async def _bound_cancel(self, run: _Run) -> None:
+        done, _ = await asyncio.wait({run.task}, timeout=self._cancel_timeout)
+        if not done:
+            run.attempt.finish("canceled", "")
+            self._watch.accuse(f"a canceled turn did not end within {self._cancel_timeout:g} s")

@@ -13,12 +13,16 @@ from typing import Any, Self
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
+from truebeat.protocol import link
+
 DEADLINE = 20.0
 
 
 @dataclass
 class FakeServer:
-    """`frames` holds every frame that came up, in order, as dicts; `connections` every link that said hello."""
+    """`frames` holds every beat that came up, in order, as dicts; `told` every report and what became of tasks;
+    `connections` every link that said hello.
+    """
 
     generation: int = 0
     beat_interval: float = 0.2
@@ -26,15 +30,17 @@ class FakeServer:
     refuse: int | None = None
     close_with: int | None = None
     acknowledge: bool = True
+    settle: bool = True
     frames: queue.Queue[dict[str, Any]] = field(default_factory=queue.Queue)
     seen: list[dict[str, Any]] = field(default_factory=list)
+    told: list[dict[str, Any]] = field(default_factory=list)
     connections: list[ServerConnection] = field(default_factory=list)
     authorizations: list[str] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     hellos: list[dict[str, Any]] = field(default_factory=list)
 
     def __enter__(self) -> Self:
-        self._server = serve(self._handle, "127.0.0.1", 0, process_request=self._check)
+        self._server = serve(self._handle, "127.0.0.1", 0, process_request=self._check, max_size=link.FRAME_LIMIT)
         self.port = self._server.socket.getsockname()[1]
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
@@ -67,12 +73,17 @@ class FakeServer:
                 connection.close(self.close_with, "refused")
                 return
             self.hellos.append(hello)
-            welcome = {"type": "welcome", "version": 2, "generation": self.generation}
+            welcome = {"type": "welcome", "version": link.VERSION, "generation": self.generation}
             connection.send(json.dumps({**welcome, "beat_interval": self.beat_interval, "lease": 5.0}))
             self.connections.append(connection)
             for text in connection:
                 frame = json.loads(text)
                 self.generation = max(self.generation, frame["generation"])
+                if frame["type"] != "beat":
+                    self.told.append(frame)
+                    if self.settle:
+                        connection.send(json.dumps({"type": "settled", "n": frame["n"]}))
+                    continue
                 self.seen.append(frame)
                 self.frames.put(frame)
                 if self.acknowledge:
@@ -93,6 +104,15 @@ class FakeServer:
                 raise AssertionError(f"no beat with {wanted}; the last were {self.seen[-3:]}") from None
             if all(want(frame[key]) if callable(want) else frame[key] == want for key, want in wanted.items()):
                 return frame
+
+    def heard(self, deadline: float = DEADLINE, **wanted: Any) -> dict[str, Any]:
+        """Wait for a report or a task's frame with these values, also an earlier one."""
+
+        def found() -> dict[str, Any] | None:
+            return next((f for f in self.told if all(f.get(key) == want for key, want in wanted.items())), None)
+
+        frame: dict[str, Any] = until(found, deadline, f"a frame with {wanted}")
+        return frame
 
 
 def until(condition: Any, deadline: float = DEADLINE, what: str = "the condition") -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -9,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from truebeat.domain.restart import RestartPolicy
-from truebeat.protocol import link
+from truebeat.protocol import delivery, link, pipe
 from truebeat.workspace import events as ev
 from truebeat.workspace.brain import ADMISSION_GRACE, Brain
+from truebeat.workspace.measure import Reading
 from truebeat.workspace.stages import HAS_PROCESS, Rules, Stage
 
 POLICY = RestartPolicy(limit=2, window=100.0, first_delay=1.0, jitter=0.0)
@@ -22,21 +24,47 @@ def welcome(generation: int = 0, beat_interval: float = 10.0) -> ev.LinkUp:
 
 
 class Scene:
-    """A brain with a clock: `do` returns what it commanded, logs left out."""
+    """A brain with a clock: `do` returns what it commanded, logs left out.
+
+    A look at the process is answered at once with `state`, `cpu` and `run_delay`.
+    """
 
     def __init__(self, **rules: Any) -> None:
         self.now = 1000.0
+        self.state, self.cpu, self.run_delay = "S", 0.0, 0.0
         self.brain = Brain(Rules(restart=POLICY, **rules))
         assert self.brain.begin(self.now) == [ev.Dial()]
 
     def do(self, event: ev.Event, after: float = 0.0, chance: float = 0.0) -> list[Any]:
         self.now += after
-        return [c for c in self.brain.handle(event, self.now, chance) if not isinstance(c, ev.Log)]
+        commands = [c for c in self.brain.handle(event, self.now, chance) if not isinstance(c, ev.Log)]
+        if any(isinstance(c, ev.Measure) for c in commands):
+            commands = [c for c in commands if not isinstance(c, ev.Measure)]
+            reading = Reading(self.state, self.cpu, self.run_delay)
+            commands += self.do(ev.WorkerMeasured(self.brain.generation, reading))
+        return commands
 
     def wait(self) -> list[Any]:
-        """Until the next timer."""
-        self.now = max(self.now, self.brain.next_due())
-        return self.do(ev.TimerDue())
+        """Until a timer that has a consequence; looks at the process may have none."""
+        while self.brain.next_due() < math.inf:
+            self.now = max(self.now, self.brain.next_due())
+            if commands := self.do(ev.TimerDue()):
+                return commands
+        return []
+
+    def pass_by(self, seconds: float, *, ticks: bool = False) -> list[Any]:
+        """Let time pass, every timer on its dot; the worker ticks, or does not. Health is acknowledged."""
+        end, commands = self.now + seconds, []
+        while self.now < end:
+            self.now = min(max(self.now, self.brain.next_due()), self.now + 0.25, end)
+            if ticks:
+                commands += self.do(ev.WorkerTicked(self.brain.generation))
+            if self.brain.next_due() <= self.now:
+                commands += self.do(ev.TimerDue())
+            for beat in beats(commands)[-1:]:
+                if beat.runtime_state != "wedged":
+                    commands += self.do(ev.AckReceived(beat.seq))
+        return commands
 
     def running(self) -> Scene:
         self.do(welcome())
@@ -76,9 +104,10 @@ def test_ready_is_told_at_once() -> None:
 
 def test_beats_come_on_the_interval() -> None:
     scene = Scene().running()
+    began = scene.now
     scene.do(ev.AckReceived(2))
-    assert scene.brain.next_due() == scene.now + 10.0
     assert only_beat(scene.wait()).runtime_state == ""
+    assert scene.now == pytest.approx(began + 10.0)
 
 
 def test_phases_and_outcomes_are_told_but_not_more_often_than_useful() -> None:
@@ -116,7 +145,7 @@ def test_the_first_reason_stays() -> None:
     scene = Scene().running()
     scene.do(ev.WorkerWedged(1, "first"))
     assert scene.do(ev.WorkerWedged(1, "second")) == []
-    assert scene.brain.wedge == "first"
+    assert scene.brain.known.wedge == "first"
 
 
 def test_a_wedge_cleared_in_time_spares_the_worker() -> None:
@@ -135,24 +164,280 @@ def test_phase_changes_never_drop_the_wedge() -> None:
     assert (beat.runtime_state, beat.sample_error) == ("wedged", "stuck")
 
 
-def test_a_worker_that_stops_ticking_is_not_called_healthy() -> None:
+def ticking(scene: Scene) -> Scene:
+    scene.do(ev.AckReceived(99))
+    scene.pass_by(3.0, ticks=True)
+    return scene
+
+
+def reports(commands: list[Any]) -> list[link.Report]:
+    return [c.frame for c in commands if isinstance(c, ev.SendFrame) and isinstance(c.frame, link.Report)]
+
+
+def asked_for_a_stack(commands: list[Any]) -> bool:
+    return any(isinstance(c, ev.CaptureStack) for c in commands)
+
+
+def stalls(commands: list[Any]) -> list[str]:
+    return [beat.stall for beat in beats(commands)]
+
+
+def test_a_blocked_loop_is_told_at_once_beside_the_workers_own_word() -> None:
+    scene = ticking(Scene().running())
+    began = scene.now
+    assert stalls(scene.pass_by(2.0)) == []
+    commands = scene.pass_by(0.5)
+    (beat,) = beats(commands)
+    assert (beat.runtime_state, beat.capacity, beat.tick_age) == ("", 0, pytest.approx(scene.now - began, abs=0.6))
+    assert beat.stall.startswith("the event loop has been blocked for 2.")
+    assert asked_for_a_stack(commands)
+    commands = scene.do(ev.WorkerTicked(1))
+    assert (only_beat(commands).stall, only_beat(commands).capacity) == ("", 1)
+    assert [report.kind for report in reports(commands)] == ["resumed"]
+
+
+def test_a_report_waits_for_the_stack() -> None:
+    scene = ticking(Scene().running())
+    assert reports(scene.pass_by(3.0)) == []
+    (report,) = reports(scene.do(ev.StackCaptured(1, "Thread 1: lock.acquire", "", "last words"), after=0.3))
+    assert (report.kind, report.stack, report.stderr_tail) == ("blocked", "Thread 1: lock.acquire", "last words")
+    assert report.age > 0.3
+
+
+def test_waiting_for_a_processor_is_not_being_blocked() -> None:
+    scene = ticking(Scene().running())
+    for _ in range(200):
+        scene.run_delay += 0.24
+        assert stalls(scene.pass_by(0.25)) in ([], [""])
+    assert scene.brain.stalled == ""
+    assert "blocked" in "".join(stalls(scene.pass_by(3.0)))
+
+
+def test_a_runnable_process_that_gets_no_processor_at_all_is_not_accused() -> None:
+    scene = ticking(Scene().running())
+    scene.state = "R"
+    scene.do(ev.TimerDue(), after=0.25)
+    assert "".join(stalls(scene.pass_by(30.0))) == ""
+    scene.cpu += 0.1
+    for _ in range(20):  # a busy loop: it runs, and does not tick
+        scene.cpu += 0.25
+        scene.pass_by(0.25)
+    assert scene.brain.stalled == "blocked"
+
+
+def test_a_supervisor_that_was_frozen_accuses_nobody() -> None:
+    scene = ticking(Scene().running())
+    assert stalls(scene.do(ev.TimerDue(), after=60.0)) in ([], [""])
+    assert stalls(scene.pass_by(1.0)) == []
+    assert "blocked" in "".join(stalls(scene.pass_by(2.0)))
+
+
+def test_a_worker_that_never_ticked_is_not_accused_of_it() -> None:
     scene = Scene().running()
-    scene.do(ev.WorkerTicked(1))
-    beat = only_beat(scene.do(ev.TimerDue(), after=5.0))
-    assert (beat.runtime_state, beat.sample_error) == ("stalled", "the worker's event loop has not ticked for 5 s")
-    assert only_beat(scene.do(ev.PhaseChanged(1, "idle", ""), after=1.0)).runtime_state == "stalled"
-    assert only_beat(scene.do(ev.WorkerTicked(1))).runtime_state == ""
-    scene.do(ev.TimerDue(), after=5.0)
-    assert only_beat(scene.do(ev.WorkerWedged(1, "stuck"))).runtime_state == "wedged"
+    assert "".join(stalls(scene.pass_by(60.0))) == ""
 
 
-def test_a_stall_before_ready_claims_nothing() -> None:
-    scene = Scene()
+def test_a_loop_that_stays_blocked_is_replaced_with_its_stack() -> None:
+    scene = ticking(Scene().running())
+    scene.pass_by(3.0)
+    scene.do(ev.StackCaptured(1, "first", ""))
+    commands = scene.pass_by(17.4)
+    wedged = [beat for beat in beats(commands) if beat.runtime_state == "wedged"]
+    assert wedged[0].sample_error == "the event loop was blocked for 20 s"
+    assert asked_for_a_stack(commands)
+    (report,) = reports(scene.do(ev.StackCaptured(1, "second", "")))
+    assert (report.kind, report.stack, report.action) == (
+        "wedged",
+        "second",
+        "the process tree is ended and another worker started after 1.0 s",
+    )
+    assert scene.do(ev.WorkerCleared(1)) == []
+    assert ev.EndTree(2.0) in scene.do(ev.AckReceived(wedged[0].seq))
+
+
+def test_a_stopped_process_is_named_so_and_gives_no_stack() -> None:
+    scene = ticking(Scene().running())
+    scene.state = "T"
+    told = stalls(scene.pass_by(3.0))
+    assert set(told) == {"the worker process is stopped (state T)"}
+    (report,) = reports(scene.do(ev.StackCaptured(1, "", "the process is stopped")))
+    assert (report.kind, report.stack, report.facts) == ("stopped", "", {"no_stack": "the process is stopped"})
+    scene.state = "S"
+    assert only_beat(scene.do(ev.WorkerTicked(1))).process_state in {"S", "T"}
+    assert scene.brain.stalled == ""
+
+
+def test_before_ready_a_blocked_loop_is_left_to_the_deadline_of_the_start() -> None:
+    scene = Scene(start_bound=30.0)
     scene.do(welcome())
     scene.do(ev.WorkerStarted(1, 77))
     scene.do(ev.WorkerTicked(1))
-    assert only_beat(scene.do(ev.TimerDue(), after=5.0)).runtime_state is None
-    assert only_beat(scene.do(ev.PhaseChanged(1, "importing", ""), after=1.0)).runtime_state is None
+    commands = scene.pass_by(29.0)
+    assert {(beat.runtime_state, beat.stall) for beat in beats(commands)} <= {(None, "")}
+    wedged = [beat.sample_error for beat in beats(scene.pass_by(2.0)) if beat.runtime_state == "wedged"]
+    assert wedged[0] == "the worker was not ready within 30 s"
+
+
+def test_a_slow_machine_gets_more_time_to_start() -> None:
+    scene = Scene(start_bound=30.0)
+    scene.do(welcome())
+    for _ in range(60):
+        scene.run_delay += 0.8
+        assert not scene.brain.known.wedge
+        scene.pass_by(1.0)
+    assert not scene.brain.known.wedge
+
+
+def test_a_living_worker_that_closes_its_pipe_is_replaced_after_a_moment() -> None:
+    scene = ticking(Scene().running())
+    assert scene.do(ev.PipeClosed(1)) == []
+    assert beats(scene.pass_by(0.4)) == []
+    (beat,) = beats(scene.pass_by(0.2))
+    assert (beat.runtime_state, beat.sample_error) == ("wedged", "the worker closed its pipe")
+
+
+def test_an_exit_tells_its_own_reason_although_the_pipe_closed_first() -> None:
+    scene = ticking(Scene().running())
+    scene.do(ev.PipeClosed(1))
+    commands = scene.do(ev.WorkerExited(1, "exit code 3", "boom"), after=0.1)
+    assert only_beat(commands).sample_error == "worker exited: exit code 3; restarting"
+    (report,) = reports(commands)
+    assert (report.kind, report.detail, report.stderr_tail) == ("exited", "exit code 3", "boom")
+
+
+def test_a_restart_is_recovery_only_when_the_canary_passed() -> None:
+    scene = Scene().running()
+    scene.do(ev.WorkerExited(1, "exit code 1"))
+    scene.do(ev.TreeGone(1))
+    commands = scene.wait()
+    assert [(report.kind, report.generation) for report in reports(commands)] == [("restarted", 2)]
+    commands = scene.do(ev.WorkerReady(2))
+    assert [(report.kind, report.generation) for report in reports(commands)] == [("verified", 2)]
+
+
+def test_reports_are_repeated_with_their_age_until_settled() -> None:
+    scene = Scene().running()
+    scene.do(ev.LinkLost("cut"))
+    assert reports(scene.do(ev.WorkerExited(1, "exit code 1"))) == []
+    (first,) = reports(scene.do(welcome(generation=1), after=7.0))
+    assert (first.kind, first.age) == ("exited", 7.0)
+    scene.do(ev.LinkLost("cut"))
+    assert [report.n for report in reports(scene.do(welcome(generation=1)))] == [first.n]
+    scene.do(ev.FrameSettled(first.n))
+    scene.do(ev.LinkLost("cut"))
+    assert reports(scene.do(welcome(generation=1))) == []
+
+
+def test_a_storm_of_repairs_is_not_told_without_end() -> None:
+    scene = Scene().running()
+    told = [report for _ in range(500) for report in reports(scene.do(ev.RepairTold(1, "fresh client", False, "no")))]
+    assert 1 <= len(told) <= 20
+    assert told[0].kind == "recovery_failed"
+    assert reports(scene.do(ev.WorkerExited(1, "exit code 1")))[0].kind == "exited"
+
+
+def test_the_evidence_is_in_every_beat() -> None:
+    scene = Scene().running()
+    counters = link.Counters(turns_started=3, canaries_passed=2)
+    scene.do(ev.WorkerTicked(1, 0.25, counters), after=1.0)
+    assert only_beat(scene.do(ev.CanaryTold(1, 1, "no answer"))).canary == link.Canary(
+        age=0.0, failures=1, detail="no answer"
+    )
+    assert scene.do(ev.CanaryTold(1, 1, "no answer")) == []
+    scene.do(ev.PhaseChanged(1, "in_tool", "build", 600.0), after=1.0)
+    beat = only_beat(scene.do(ev.NoteTold(1, "upstream_stalled: slow"), after=1.0))
+    assert (beat.counters, beat.loop_lag, beat.tick_age) == (counters, 0.25, 2.0)
+    assert (beat.phase_bound, beat.note, beat.canary) == (
+        600.0,
+        "upstream_stalled: slow",
+        link.Canary(age=2.0, failures=1, detail="no answer"),
+    )
+    assert scene.do(ev.NoteTold(1, "upstream_stalled: slow")) == []
+
+
+def deliver(task: str = "t", generation: int = 1, attempt: int = 1) -> ev.Delivered:
+    sender = delivery.Sender(kind="person", id="ann")
+    frame = delivery.Deliver(
+        task_id=task, context_id="c", generation=generation, attempt=attempt, sender=sender, text="hi"
+    )
+    return ev.Delivered(frame)
+
+
+def finished(task: str = "t", generation: int = 1) -> delivery.Finished:
+    return delivery.Finished(task_id=task, generation=generation, attempt=1, state="completed", text="done")
+
+
+def sent(commands: list[Any]) -> list[Any]:
+    return [c.frame for c in commands if isinstance(c, ev.SendFrame)]
+
+
+def test_a_task_goes_to_the_worker_and_what_became_of_it_goes_up() -> None:
+    scene = Scene().running()
+    order = deliver()
+    assert scene.do(order) == [ev.TellWorker(order.frame)]
+    assert scene.do(order) == []  # a repetition
+    (begun,) = sent(scene.do(ev.TaskTold(1, delivery.Begun(task_id="t", generation=1, attempt=1))))
+    cancel = delivery.Cancel(task_id="t", generation=1, attempt=1)
+    assert scene.do(ev.CancelOrdered(cancel)) == [ev.TellWorker(cancel)]
+    commands = scene.do(ev.TaskTold(1, finished()), after=1.0)
+    (end,) = sent(commands)
+    assert (end.state, end.n) == ("completed", begun.n + 1)
+    assert (only_beat(commands).capacity, only_beat(commands).holding) == (1, ["t/1"])
+    assert sent(scene.do(ev.TaskTold(1, finished()))) == []  # it has ended
+    scene.do(ev.LinkLost("cut"))
+    assert [frame.n for frame in sent(scene.do(welcome(generation=1)))] == [begun.n, end.n]
+    scene.do(ev.FrameSettled(end.n))
+    scene.do(ev.LinkLost("cut"))
+    commands = scene.do(welcome(generation=1))
+    assert (sent(commands), only_beat(commands).holding) == ([], [])
+
+
+def test_what_the_worker_can_not_take_goes_back() -> None:
+    scene = Scene().running()
+    (back,) = sent(scene.do(deliver("old", generation=0)))
+    assert (back.task_id, back.begun, back.reason) == ("old", False, "fenced: for generation 0, and this is 1")
+    scene.do(deliver("a"))
+    (back,) = sent(scene.do(deliver("b")))
+    assert (back.task_id, back.reason) == ("b", "no room: this workspace takes 1 at a time")
+    scene.do(ev.TaskTold(1, finished("a")))
+    scene.do(ev.WorkerWedged(1, "stuck"))
+    (back,) = sent(scene.do(deliver("c")))
+    assert (back.task_id, back.begun) == ("c", False)
+
+
+def test_a_stalled_worker_gets_no_task() -> None:
+    scene = ticking(Scene().running())
+    scene.pass_by(3.0)
+    (back,) = sent(scene.do(deliver()))
+    assert "blocked" in back.reason
+
+
+def test_what_a_dead_generation_held_goes_back_begun_or_not() -> None:
+    scene = Scene()
+    scene.do(welcome())
+    scene.do(ev.WorkerStarted(1, 77))
+    scene.do(ev.WorkerReady(1, 2))
+    scene.do(deliver("a"))
+    scene.do(deliver("b"))
+    scene.do(ev.TaskTold(1, delivery.Begun(task_id="a", generation=1, attempt=1)))
+    backs = [f for f in sent(scene.do(ev.WorkerExited(1, "killed by SIGKILL"))) if isinstance(f, delivery.HandedBack)]
+    assert [(back.task_id, back.begun) for back in backs] == [("a", True), ("b", False)]
+    scene.do(ev.TreeGone(1))
+    scene.wait()
+    assert sent(scene.do(ev.TaskTold(2, finished("a", generation=1)))) == []
+    assert sent(scene.do(ev.TaskTold(2, finished("a", generation=2)))) == []
+
+
+def test_a_probe_is_passed_on() -> None:
+    assert Scene().running().do(ev.ProbeOrdered("ann asks")) == [ev.TellWorker(pipe.Probe())]
+
+
+def test_a_server_that_takes_a_large_result_slowly_is_not_dropped() -> None:
+    scene = Scene().running()
+    for _ in range(30):
+        assert not any(isinstance(c, ev.DropLink) for c in scene.do(ev.TimerDue(), after=2.0))
+        scene.do(ev.LinkMoved())
+    assert any(isinstance(c, ev.DropLink) for c in scene.do(ev.TimerDue(), after=30.0))
 
 
 def test_the_error_rate_is_unknown_until_a_generation_is_ready_and_then_none_failed() -> None:
@@ -241,7 +526,7 @@ def test_an_old_generation_is_not_heard() -> None:
 def test_a_new_link_is_told_the_present_state_at_once() -> None:
     scene = Scene().running()
     scene.do(ev.LinkLost("cut"))
-    assert scene.do(ev.WorkerWedged(1, "stuck while alone")) == []
+    assert beats(scene.do(ev.WorkerWedged(1, "stuck while alone"))) == []
     beat = only_beat(scene.do(welcome(generation=1), after=0.5))
     assert (beat.runtime_state, beat.sample_error) == ("wedged", "stuck while alone")
 
@@ -265,8 +550,9 @@ def test_redials_back_off_and_an_acknowledgement_resets_that() -> None:
     delays = []
     for _ in range(9):
         scene.do(ev.LinkLost("refused"), chance=1.0)
-        delays.append(scene.brain.next_due() - scene.now)
+        failed = scene.now
         assert scene.wait() == [ev.Dial()]
+        delays.append(scene.now - failed)
     assert delays == pytest.approx([0.5, 1, 2, 4, 8, 15, 15, 15, 15])  # never above a third of the lease
     scene.do(welcome(generation=1))
     scene.do(ev.AckReceived(99))
@@ -375,6 +661,17 @@ EVENTS = st.one_of(
     st.builds(ev.WorkerWedged, GENERATIONS, TEXTS),
     st.builds(ev.WorkerCleared, GENERATIONS),
     st.builds(ev.WorkerTicked, GENERATIONS),
+    st.builds(ev.WorkerMeasured, GENERATIONS, st.builds(Reading, st.sampled_from(["R", "S", "T", "D", ""]))),
+    st.builds(ev.PipeClosed, GENERATIONS),
+    st.builds(ev.StackCaptured, GENERATIONS, TEXTS, TEXTS, TEXTS),
+    st.builds(ev.CanaryTold, GENERATIONS, st.integers(-1, 3), TEXTS),
+    st.builds(ev.RepairTold, GENERATIONS, TEXTS, st.booleans(), TEXTS),
+    st.builds(ev.NoteTold, GENERATIONS, TEXTS),
+    st.builds(ev.TaskTold, GENERATIONS, st.builds(finished, st.sampled_from("abc"), st.integers(0, 3))),
+    st.builds(deliver, st.sampled_from("abc"), st.integers(0, 4)),
+    st.builds(ev.FrameSettled, st.integers(0, 20)),
+    st.just(ev.LinkMoved()),
+    st.just(ev.ProbeOrdered("")),
     st.builds(ev.WorkerFatal, GENERATIONS, TEXTS),
     st.builds(ev.WorkerExited, GENERATIONS, TEXTS),
     st.builds(ev.PhaseChanged, GENERATIONS, TEXTS, TEXTS),

@@ -17,7 +17,7 @@ from truebeat.workspace import logs, pipe
 from truebeat.workspace.events import LinkLost, Refusal
 from truebeat.workspace.link import Address, Link, Unknown, address
 
-WELCOME = '{"type":"welcome","version":1,"generation":3,"beat_interval":10,"lease":45}'
+WELCOME = '{"type":"welcome","version":2,"generation":3,"beat_interval":10,"lease":45}'
 
 
 @pytest.mark.parametrize(

@@ -1,39 +1,36 @@
 """The supervisor's rules, pure: an event, the time and a dice in; commands out. supervisor.py performs them.
 
-The worker's life is a stage (stages.py). What is claimed (`_claim`) follows from the facts: "wedged" while there is a
-wedge, "stalled" while a ready worker that used to tick does not, "" only if the current generation is ready and admits
-nothing, else None (unknown). No path omits it: every beat is built in one place.
+The worker's life is a stage (stages.py). What is claimed (`_claim`) is the worker's own word: "wedged" while there is a
+wedge, "" only if the current generation is ready and admits nothing, else None (unknown). What the supervisor measures
+against it stands beside that as `stall`. No path omits either: every beat is built in one place.
 """
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from truebeat.domain.restart import RestartHistory, decide
-from truebeat.protocol import link
+from truebeat.protocol import pipe
 from truebeat.workspace import events as ev
-from truebeat.workspace.redial import Redial
+from truebeat.workspace.desk import Desk
+from truebeat.workspace.errands import Errands
+from truebeat.workspace.outbox import Outbox
+from truebeat.workspace.reports import Reports
 from truebeat.workspace.stages import HAS_PROCESS, Stage
+from truebeat.workspace.testimony import PHASE_LIMIT, WEDGED, Known
+from truebeat.workspace.uplink import Uplink
 
 if TYPE_CHECKING:
+    from truebeat.protocol import link
     from truebeat.workspace.events import Command, Event
     from truebeat.workspace.stages import Rules
 
 #: seconds that an admission has to be acknowledged before the wedged worker is ended
 ADMISSION_GRACE: Final = 1.0
-#: seconds between two beats that tell only of a phase or of outcomes
-BEAT_SPACING: Final = 0.1
-#: seconds without a tick after which the worker is not called healthy any more; shown, and by itself no wedge
-STALLED_AFTER: Final = 5.0
-WEDGED: Final = "wedged"
-STALLED: Final = "stalled"
-STALLED_TEXT: Final = f"the worker's event loop has not ticked for {STALLED_AFTER:.0f} s"
+#: seconds between the end of a living worker's pipe and its own end: an exit tells its reason better
+PIPE_GRACE: Final = 0.5
 EXIT_REPLACED: Final = 4
-#: characters of an error text, a task's name and a phase's name that are sent
-TEXT_LIMIT: Final = 2000
-PHASE_LIMIT: Final = 100
 
 
 class Brain:
@@ -44,14 +41,18 @@ class Brain:
         self.stage = Stage.WAITING
         #: only grows; 0 before the first welcome
         self.generation = 0
-        self.ready = False
-        #: the first reason stays until cleared; "" is none
-        self.wedge = ""
+        #: of the present generation; after its end, what was last known of it
+        self.known = Known(0.0)
+        self.known.started_at = None
         #: why no more restarts; "" while there is budget
         self.quarantine = ""
-        #: a worker that used to tick does not
-        self.stalled = False
-        self.linked = False
+        #: what is measured against the worker, as the kind of its report: "blocked", "stopped" or "" for nothing
+        self.stalled = ""
+        self.outbox = Outbox()
+        self._desk = Desk()
+        self._uplink = Uplink(self._desk, rules, self.outbox, self._testimony)
+        self._reports = Reports(self._desk, self.outbox, self._uplink)
+        self._errands = Errands(self._desk, self.outbox, self._uplink)
         self._history = RestartHistory()
         self._restarts = 0
         self._obeyed: deque[str] = deque(maxlen=256)
@@ -60,22 +61,11 @@ class Brain:
         self._phase = "waiting"
         self._phase_since = 0.0
         self._task = ""
-        #: what the worker told; a ready generation that told nothing yet had no failures
-        self._error_rate: float | None = None
-        self._sample_error = ""
-        self._pid: int | None = None
-        self._started_at: float | None = None
         self._start_at = 0.0
-        self._seq = 0
-        self._interval = 10.0
-        self._last_beat = -math.inf
         self._admission_seq: int | None = None
-        self._redial = Redial()
+        #: the wedge is the supervisor's finding, so the worker can't take it back
+        self._found = False
         self._exit: ev.Exit | None = None
-        self._due: dict[str, float] = {}
-        self._out: list[Command] = []
-        self._now = 0.0
-        self._chance = 0.0
 
     def begin(self, now: float) -> list[Command]:
         """The first commands."""
@@ -84,11 +74,11 @@ class Brain:
 
     def next_due(self) -> float:
         """When TimerDue is wanted; infinity for never."""
-        return min(self._due.values(), default=math.inf)
+        return self._desk.next_due()
 
     def handle(self, event: Event, now: float, chance: float) -> list[Command]:
         """One event. `now` in monotonic seconds; `chance` in 0..1 is the dice for every jitter."""
-        self._out, self._now, self._chance = [], now, chance
+        out = self._desk.open(now, chance)
         match event:
             case ev.TimerDue():
                 self._timers()
@@ -96,8 +86,20 @@ class Brain:
                 self._link_up(event.welcome)
             case ev.LinkLost():
                 self._link_lost(event)
+            case ev.LinkMoved():
+                self._uplink.moved()
             case ev.AckReceived():
                 self._acknowledged(event.seq)
+            case ev.FrameSettled():
+                self.outbox.settled(event.n)
+            case ev.Delivered():
+                task = event.frame
+                self._errands.delivered(task, refusal=self._refusal(task.generation), capacity=self.known.capacity)
+            case ev.CancelOrdered():
+                self._errands.cancelled(event.frame)
+            case ev.ProbeOrdered():
+                if self.stage is Stage.RUNNING:
+                    self._desk.out.append(ev.TellWorker(pipe.Probe()))
             case ev.RestartOrdered():
                 self._restart_ordered(event)
             case ev.Retired():
@@ -110,293 +112,307 @@ class Brain:
             case ev.TreeGone():
                 if event.generation == self.generation and self.stage is Stage.ENDING:
                     self._after_ending()
+            case ev.StackCaptured():
+                self._reports.captured(event)
             case _:
-                if event.generation == self.generation:  # an old generation's output is fenced off
+                # an old generation's output is fenced off
+                if event.generation == self.generation and self.stage in HAS_PROCESS:
                     self._worker_said(event)
-        return self._out
+        return out
 
     # --- the worker ---
 
     def _worker_said(self, event: ev.WorkerEvent) -> None:
-        living = self.stage in HAS_PROCESS
+        known, now = self.known, self._desk.now
         match event:
-            case ev.WorkerStarted() if living:
-                self._pid = event.pid
-            case ev.WorkerExited() if living:
-                self._worker_exited(event.reason)
-            case ev.WorkerReady() if living and not self.ready:
-                self.ready = True
-                self._beat()
-            case ev.WorkerTicked() if living:
-                self._due["stall"] = self._now + STALLED_AFTER
-                if self.stalled:
-                    self.stalled = False
-                    self._log("info", "the worker ticks again")
-                    self._beat()
-            case ev.WorkerWedged() if living and not self.wedge:
-                self._worker_wedged(event.reason)
-            case ev.WorkerCleared() if living and self.wedge and not self.quarantine:
-                self.wedge = ""
+            case ev.WorkerStarted():
+                known.pid = event.pid
+            case ev.WorkerExited():
+                self._worker_exited(event)
+            case ev.WorkerReady() if not known.ready:
+                self._worker_ready(event.capacity)
+            case ev.WorkerTicked():
+                known.ticked(event, now)
+                self._judge_loop()
+            case ev.WorkerMeasured():
+                known.loop.looked(event.reading, now)
+                self._desk.due["look"] = known.loop.due
+                self._judge_loop()
+            case ev.PipeClosed():
+                self._desk.due.setdefault("pipe", now + PIPE_GRACE)
+            case ev.WorkerWedged() if not known.wedge:
+                self._wedge("wedged", event.reason or "the worker gives no reason", found=False)
+            case ev.WorkerCleared() if known.wedge and not self._found and not self.quarantine:
+                known.wedge = ""
                 if self.stage is Stage.ADMITTED:
                     self.stage = Stage.RUNNING
-                    self._due.pop("admission", None)
-                self._beat()
-            case ev.PhaseChanged() if living and self.stage is not Stage.STOPPING:
-                self._enter(event.name[:PHASE_LIMIT], event.current_task)
-                self._beat_soon()
-            case ev.OutcomesChanged() if living:
-                self._error_rate = min(max(event.error_rate, 0.0), 1.0)
-                self._sample_error = event.sample_error
-                self._beat_soon()
-            case ev.WorkerFatal() if living:
-                self.wedge = self.wedge or event.reason
-                self._log("error", "the worker can't run as configured; restarting can't help", reason=event.reason)
+                    self._desk.cancel("admission")
+                self._reports.tell("recovered", self.generation, "the worker takes its wedge back")
+                self._uplink.beat()
+            case ev.WorkerFatal():
+                known.wedge = known.wedge or event.reason
+                text = "the worker can't run as configured; restarting can't help"
+                self._desk.log("error", text, reason=event.reason)
                 self._give_up(event.reason)
                 self._end()
+            case ev.PhaseChanged() if self.stage is not Stage.STOPPING:
+                known.phase_bound = event.bound
+                self._enter(event.name[:PHASE_LIMIT], event.current_task)
+                self._uplink.beat_soon()
+            case ev.OutcomesChanged() | ev.CanaryTold() | ev.NoteTold():
+                when = known.told(event, now)
+                if when == "now":
+                    self._uplink.beat()
+                elif when == "soon":
+                    self._uplink.beat_soon()
+            case ev.RepairTold():
+                kind = "recovered" if event.ok else "recovery_failed"
+                self._reports.tell(kind, self.generation, event.detail or event.step, action=event.step)
+            case ev.TaskTold():
+                known.loop.ran(now)  # only a loop that runs puts anything out
+                if self._errands.told(event):
+                    self._uplink.beat_soon()  # there is room again
             case _:
                 pass
 
-    def _worker_wedged(self, reason: str) -> None:
-        self.wedge = reason or "the worker gives no reason"
-        self._log("warning", "the worker admits a wedge", reason=self.wedge)
-        if self.stage is Stage.RUNNING:
-            self._plan_restart(self.wedge)
-            self.stage = Stage.ADMITTED
-            self._due["admission"] = self._now + ADMISSION_GRACE
-        self._beat()
-        self._admission_seq = self._seq if self.linked else None
+    def _worker_ready(self, capacity: int) -> None:
+        self.known.become_ready(capacity, self._desk.now)
+        if self._restarts:
+            self._reports.tell("verified", self.generation, f"the canary of generation {self.generation} passed")
+        self._uplink.beat()
 
-    def _worker_exited(self, reason: str) -> None:
-        stage = self.stage
-        self._pid = None
-        self.ready = False
+    def _worker_exited(self, event: ev.WorkerExited) -> None:
+        stage, known, reason = self.stage, self.known, event.reason
+        known.pid = None
+        known.ready = False
         if stage is Stage.RUNNING:
-            self._log("warning", "the worker exited", generation=self.generation, reason=reason)
-            self._plan_restart(f"worker exited: {reason}")
-            self.wedge = self.wedge or f"worker exited: {reason}" + ("" if self.quarantine else "; restarting")
+            self._desk.log("warning", "the worker exited", generation=self.generation, reason=reason)
+            action = self._plan_restart(f"worker exited: {reason}")
+            known.wedge = known.wedge or f"worker exited: {reason}" + ("" if self.quarantine else "; restarting")
+            self._reports.tell("exited", self.generation, reason, action=action, tail=event.tail)
+        self._errands.lost(self.generation, f"the worker exited: {reason}")
         self._end()
 
-    def _plan_restart(self, why: str) -> None:
-        decision = decide(self.rules.restart, self._history, self._now, self._chance)
+    def _judge_loop(self) -> None:
+        """After a tick or a look: what is measured against the worker, and whether that is enough to replace it."""
+        if self.stage is not Stage.RUNNING:
+            return
+        known, rules = self.known, self.rules
+        stall = known.stall(rules.loop_bound)
+        kind = "" if not stall else "stopped" if known.loop.stopped else "blocked"
+        before, self.stalled = self.stalled, kind
+        if kind and not before:
+            self._desk.log("warning", stall)
+            self._reports.tell_with_stack(kind, self.generation, stall)
+        elif before and not kind:
+            self._desk.log("info", "the worker ticks again")
+            self._reports.tell("resumed", self.generation, "the event loop runs again")
+        if kind != before:
+            self._uplink.beat()
+        if kind and known.loop.blocked > rules.loop_kill:
+            was = "the worker process was stopped (state T)" if kind == "stopped" else "the event loop was blocked"
+            self._wedge("wedged", f"{was} for {rules.loop_kill:.0f} s", found=True)
+        elif not known.ready and known.loop.age > rules.start_bound:
+            self._wedge("wedged", f"the worker was not ready within {rules.start_bound:.0f} s", found=True)
+
+    def _wedge(self, kind: str, reason: str, *, found: bool) -> None:
+        """Tell it, take the stack, and end the worker once the server knows."""
+        self.known.wedge = self.known.wedge or reason
+        self._found = found
+        self._desk.log("warning", "the worker is wedged" if found else "the worker admits a wedge", reason=reason)
+        action = ""
+        if self.stage is Stage.RUNNING:
+            action = self._plan_restart(reason)
+            self.stage = Stage.ADMITTED
+            self._desk.due["admission"] = self._desk.now + ADMISSION_GRACE
+        self._uplink.beat()
+        self._admission_seq = self._uplink.seq if self._uplink.linked else None
+        self._reports.tell_with_stack(kind, self.generation, reason, action=action)
+
+    def _plan_restart(self, why: str) -> str:
+        """Within the budget: one more. Returns what is done, for people."""
+        decision = decide(self.rules.restart, self._history, self._desk.now, self._desk.chance)
         self._history = decision.history
         if decision.delay is None:
             policy = self.rules.restart
             self._give_up(f"{policy.limit} restarts within {policy.window:.0f} s did not help; last: {why}")
-        else:
-            self._start_at = self._now + decision.delay
-            self._restarts += 1
+            return "the process tree is ended; no restart: the budget is spent"
+        self._start_at = self._desk.now + decision.delay
+        self._restarts += 1
+        return f"the process tree is ended and another worker started after {decision.delay:.1f} s"
 
     def _give_up(self, reason: str) -> None:
         self.quarantine = self.quarantine or reason
-        self._log("error", "quarantined: no restart until an operator orders one", reason=self.quarantine)
+        text = "quarantined: no restart until an operator orders one"
+        self._desk.log("error", text, reason=self.quarantine)
+        self._reports.tell("quarantined", self.generation, self.quarantine, action=text)
 
-    def _end(self, grace: float | None = None) -> None:
-        """Kill what there is of the tree, also when the worker itself is gone: it may have left children."""
+    def _end(self, why: str = "") -> None:
+        """Kill what there is of the tree, also when the worker itself is gone: it may have left children.
+
+        `why`: for a living worker that is not ended for a wedge; it goes with its stack.
+        """
+        if why and self.known.pid is not None:
+            self._reports.tell_with_stack("ended", self.generation, why)
         self.stage = Stage.ENDING
-        self.ready = self.stalled = False
-        for name in ("admission", "stop", "start", "stall"):
-            self._due.pop(name, None)
+        self.known.ready = False
+        self.stalled = ""
+        self._desk.cancel("admission", "stop", "start", "look", "pipe")
         self._enter("draining" if self._exit else "quarantined" if self.quarantine else "restarting")
-        self._out.append(ev.EndTree(self.rules.kill_grace if grace is None else grace))
-        self._beat()
+        self._desk.out.append(ev.EndTree(self.rules.kill_grace))
+        self._uplink.beat()
 
     def _after_ending(self) -> None:
-        self._pid = self._started_at = None
+        self._errands.lost(self.generation, self.known.wedge or "the worker was ended")
+        self.known.pid = self.known.started_at = None
         if self._exit is not None:
-            self._out.append(self._exit)
+            self._desk.out.append(self._exit)
         elif self.quarantine:
             self.stage = Stage.QUARANTINED
-            self._beat()
+            self._uplink.beat()
         else:
             self.stage = Stage.DELAYED
-            self._due["start"] = self._start_at
+            self._desk.due["start"] = self._start_at
             self._timers()
 
     def _start(self) -> None:
         self.generation = max(self.generation, self._floor) + 1
         self.stage = Stage.RUNNING
-        self.ready = False
-        self.wedge = ""
-        self._error_rate, self._sample_error = None, ""
-        self._started_at = self._now
+        self.known = Known(self._desk.now)
+        self.stalled = ""
+        self._found = False
         self._admission_seq = None
+        self._desk.due["look"] = self.known.loop.due
         self._enter("starting")
-        self._out.append(ev.StartWorker(self.generation))
-        self._beat()
+        self._desk.out.append(ev.StartWorker(self.generation))
+        self._uplink.beat()
+        if self._restarts:
+            self._reports.tell("restarted", self.generation, f"generation {self.generation} was started")
 
     # --- orders ---
+
+    def _refusal(self, generation: int) -> str:
+        """Why a task for that generation can't go to the worker; "" when it can."""
+        if generation != self.generation:
+            return f"fenced: for generation {generation}, and this is {self.generation}"
+        if self._claim() != "" or self.stage is not Stage.RUNNING:
+            return f"this workspace takes no task now ({self.known.wedge or self._phase})"
+        return self.known.stall(self.rules.loop_bound) if self.stalled else ""
 
     def _restart_ordered(self, order: ev.RestartOrdered) -> None:
         if order.restart_id in self._obeyed or self._exit is not None:
             return
         self._obeyed.append(order.restart_id)
-        self._log("info", "an operator ordered a restart", reason=order.reason, restart_id=order.restart_id)
+        self._desk.log("info", "an operator ordered a restart", reason=order.reason, restart_id=order.restart_id)
         self._history = RestartHistory()
         self.quarantine = ""
-        self._start_at = self._now
+        self._start_at = self._desk.now
         self._restarts += 1
         if self.stage in HAS_PROCESS:
-            self._end()
+            self._end(f"an operator ordered a restart: {order.reason}")
         elif self.stage in {Stage.QUARANTINED, Stage.DELAYED}:
-            self._due.pop("start", None)
+            self._desk.cancel("start")
             self._start()
 
     def _stop(self, exit_: ev.Exit) -> None:
         if self._exit is not None:
             return
         self._exit = exit_
-        self._log("info", "stopping", why=exit_.message)
-        self._due = {name: at for name, at in self._due.items() if name in {"beat", "ack"}}
+        self._desk.log("info", "stopping", why=exit_.message)
+        self._desk.due = {name: at for name, at in self._desk.due.items() if name in {"beat", "ack"}}
         if self.stage in {Stage.RUNNING, Stage.ADMITTED}:
             self.stage = Stage.STOPPING
+            self.stalled = ""
             self._enter("draining")
-            self._out.append(ev.AskToStop(self.rules.stop_grace))
-            self._due["stop"] = self._now + self.rules.stop_grace
-            self._beat()
+            self._desk.out.append(ev.AskToStop(self.rules.stop_grace))
+            self._desk.due["stop"] = self._desk.now + self.rules.stop_grace
+            self._uplink.beat()
         elif self.stage is not Stage.ENDING:
             self._end()
 
     def _kill_at_once(self) -> None:
-        self._log("warning", "told to stop again: killing now")
-        self._due.pop("stop", None)
+        self._desk.log("warning", "told to stop again: killing now")
+        self._desk.cancel("stop")
         self.stage = Stage.ENDING
-        self._out.append(ev.EndTree(0.0))
+        self._desk.out.append(ev.EndTree(0.0))
 
     # --- the link ---
 
     def _link_up(self, welcome: link.Welcome) -> None:
-        self.linked = True
-        self._interval = max(welcome.beat_interval, 0.05)
-        self._redial.within(welcome.lease)
-        self._due.pop("dial", None)
-        self._log("info", "linked", beat_interval=welcome.beat_interval, server_generation=welcome.generation)
+        self._uplink.up(welcome)
         fenced = welcome.generation > self.generation
         self._floor = max(self._floor, welcome.generation)
         if self._exit is None and self.stage is Stage.WAITING:
             self._start()
-        elif self._exit is None and fenced and self.stage in {Stage.RUNNING, Stage.ADMITTED}:
-            self._log("warning", "the server knows a newer generation; starting another worker")
-            self._start_at = self._now
-            self._end()
+            return
+        if self._exit is None and fenced and self.stage in {Stage.RUNNING, Stage.ADMITTED}:
+            self._desk.log("warning", "the server knows a newer generation; starting another worker")
+            self._start_at = self._desk.now
+            self._end("the server knows a newer generation")
         else:
-            self._beat()
+            self._uplink.beat()
+        self._uplink.repeat()
 
     def _link_lost(self, event: ev.LinkLost) -> None:
-        self.linked = False
-        for name in ("beat", "ack", "soon", "dial"):
-            self._due.pop(name, None)
+        self._uplink.lost()
         if self._exit is not None:
             return
         match event.refusal:
             case ev.Refusal.GONE:
                 self._stop(ev.Exit(0, "the workspace was removed"))
-                return
             case ev.Refusal.REPLACED:
                 self._stop(ev.Exit(EXIT_REPLACED, "another supervisor with a newer start runs this workspace"))
-                return
-            case ev.Refusal.UNAUTHENTICATED:
-                self._out.append(ev.RefreshToken())
             case _:
-                pass
-        retry = self._redial.after(event.refusal, self._chance)
-        self._log(retry.level, retry.text, reason=event.reason, retry_in=f"{retry.delay:.1f}")
-        self._due["dial"] = self._now + retry.delay
+                self._uplink.redial(event)
 
     def _acknowledged(self, seq: int) -> None:
-        self._redial.proved()
-        if seq >= self._seq:
-            self._due.pop("ack", None)
-        elif "ack" in self._due:
-            self._due["ack"] = self._now + self._ack_bound()
+        self._uplink.acknowledged(seq)
         if self.stage is Stage.ADMITTED and self._admission_seq is not None and seq >= self._admission_seq:
             self._end()
 
-    # --- beats and timers ---
+    # --- timers and the beat ---
 
     def _timers(self) -> None:
-        for name in [name for name, at in self._due.items() if at <= self._now]:
-            self._due.pop(name, None)
+        for name in self._desk.take_due():
             match name:
-                case "beat" | "soon":
-                    self._beat()
                 case "start":
                     self._start()
+                case "look" if self.stage in HAS_PROCESS:
+                    self._desk.out.append(ev.Measure())
                 case "admission" if self.stage is Stage.ADMITTED:
                     self._end()
+                case "pipe" if self.stage is Stage.RUNNING:
+                    self._wedge("pipe_closed", "the worker closed its pipe", found=True)
                 case "stop" if self.stage is Stage.STOPPING:
-                    self._log("warning", "the worker did not finish in time")
-                    self._end()
-                case "stall" if self.stage is Stage.RUNNING:
-                    self.stalled = True
-                    self._log("warning", STALLED_TEXT)
-                    self._beat()
-                case "dial":
-                    self._out.append(ev.Dial())
-                case "ack" if self.linked:
-                    self.linked = False
-                    self._out.append(ev.DropLink("no acknowledgement in time"))
+                    self._desk.log("warning", "the worker did not finish in time")
+                    self._end("it did not finish in time when it was asked to stop")
                 case _:
-                    pass
-
-    def _beat_soon(self) -> None:
-        """For what may change many times a second."""
-        if self._now - self._last_beat >= BEAT_SPACING:
-            self._beat()
-        else:
-            self._due.setdefault("soon", self._last_beat + BEAT_SPACING)
-
-    def _beat(self) -> None:
-        """Say everything, now; without a link nothing is lost: the state is said after the next welcome."""
-        if not self.linked:
-            return
-        self._seq += 1
-        self._last_beat = self._now
-        self._due.pop("soon", None)
-        self._due["beat"] = self._now + self._interval
-        self._due.setdefault("ack", self._now + self._ack_bound())
-        self._out.append(ev.SendBeat(self._testimony()))
-
-    def _ack_bound(self) -> float:
-        return max(2 * self._interval, self.rules.ack_timeout)
+                    self._uplink.timer(name)
 
     def _claim(self) -> str | None:
-        if self.wedge:
+        if self.known.wedge:
             return WEDGED
-        if self.stalled and self.ready:
-            return STALLED
-        return "" if self.ready and self.stage is Stage.RUNNING else None
+        return "" if self.known.ready and self.stage is Stage.RUNNING else None
 
-    def _testimony(self) -> link.Beat:
-        return link.Beat(
-            seq=self._seq,
+    def _testimony(self, seq: int) -> link.Beat:
+        claim = self._claim()
+        free = claim == "" and not self.stalled
+        return self.known.beat(
+            seq=seq,
             generation=self.generation,
-            runtime_state=self._claim(),
-            error_rate=0.0 if self._error_rate is None and self.ready else self._error_rate,
-            sample_error=(self.wedge or (STALLED_TEXT if self.stalled else self._sample_error))[:TEXT_LIMIT],
-            active_tasks=1 if self._task else 0,
-            current_task=self._task[:TEXT_LIMIT],
-            uptime_seconds=0.0 if self._started_at is None else self._now - self._started_at,
             phase=self._phase,
-            phase_age=max(self._now - self._phase_since, 0.0),
-            worker_pid=self._pid,
+            phase_age=self._desk.now - self._phase_since,
+            task=self._task,
+            claim=claim,
+            stall=self.known.stall(self.rules.loop_bound) if self.stalled else "",
             restarts=self._restarts,
-            quarantine=self.quarantine[:TEXT_LIMIT],
-            counters=link.Counters(),
-            loop_lag=0.0,
-            tick_age=None,
-            process_state="",
-            canary=None,
-            phase_bound=None,
-            stall="",
-            note="",
-            capacity=0,
-            holding=[],
+            quarantine=self.quarantine,
+            capacity=self.outbox.room(self.known.capacity) if free else 0,
+            holding=self.outbox.holding,
+            now=self._desk.now,
         )
 
     def _enter(self, phase: str, task: str = "") -> None:
         if phase != self._phase:
-            self._phase_since = self._now
+            self._phase_since = self._desk.now
         self._phase, self._task = phase, task
-
-    def _log(self, level: str, text: str, **facts: object) -> None:
-        self._out.append(ev.Log(level, text, facts))

@@ -11,9 +11,11 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from truebeat.protocol import pipe as worker_frames
+from truebeat.protocol.delivery import Begun, Cancel, Chunk, Finished, HandedBack
 from truebeat.workspace import config as run_config
 from truebeat.workspace import events as ev
 from truebeat.workspace import logs, pipe, processes
+from truebeat.workspace.stack import ENV_STACK, StackFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 #: lines of stderr that are kept, and characters of each
 LAST_LINES: Final = 40
 LINE_KEPT: Final = 500
+#: bytes waiting for a worker, beyond which it is not told what can be told again
+BACKLOG: Final = 64 * 1024
 _CHUNK: Final = 64 * 1024
 
 
@@ -33,6 +37,13 @@ class Child:
         self.generation = generation
         self.marker = f"{config.workspace_id}/{boot}-{generation}"
         self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
+        #: where it writes the stack of its threads when it is asked to
+        self.stack = StackFile()
+        #: its exit status was read: the pid may be another's by now
+        self.reaped = False
+        #: the descriptor that the selector watches for writing
+        self.watched_fd: int | None = None
+        self._outgoing = bytearray()
         self._reader = pipe.from_worker()
         self._stderr = pipe.Lines()
         from_supervisor, self._to_worker = os.pipe()
@@ -43,6 +54,7 @@ class Child:
             run_config.ENV_PIPE_IN: str(from_supervisor),
             run_config.ENV_PIPE_OUT: str(to_supervisor),
             run_config.ENV_GENERATION: str(generation),
+            ENV_STACK: str(self.stack.fd),
             processes.MARKER: self.marker,
             processes.SUPERVISOR: processes.identity(os.getpid()),
         }
@@ -53,11 +65,12 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stderr=their_stderr,
                 env=environment,
-                pass_fds=(from_supervisor, to_supervisor),
+                pass_fds=(from_supervisor, to_supervisor, self.stack.fd),
                 start_new_session=True,
             )
         except BaseException:
             self._close(self._to_worker, self.frames_fd, self.stderr_fd)
+            self.stack.close()
             raise
         finally:
             self._close(from_supervisor, to_supervisor, their_stderr)
@@ -70,9 +83,17 @@ class Child:
         return processes.tree(self.pid, self.marker, (os.getpid(), *known))
 
     def frames(self) -> Iterator[worker_frames.FromWorker | pipe.Garbage] | None:
-        """What the worker said; None at the end of its pipe."""
+        """What the worker said, a piece; None at the end of its pipe."""
         data = self._read(self.frames_fd)
         return None if data == b"" else self._reader.feed(data or b"")
+
+    def last_frames(self) -> Iterator[worker_frames.FromWorker | pipe.Garbage]:
+        """All that is left in the pipe of a worker that is gone; bounded, because a child of it may hold the pipe."""
+        for _ in range(worker_frames.LINE_LIMIT // _CHUNK):
+            data = self._read(self.frames_fd)
+            if not data:
+                return
+            yield from self._reader.feed(data)
 
     def errors(self) -> list[str] | None:
         """Lines from its stderr, also kept as its last words; None at the end."""
@@ -83,10 +104,38 @@ class Child:
         self.last_lines.extend(lines)
         return lines
 
-    def ask_to_stop(self, frame: bytes) -> None:
-        """Write a frame to the worker; a worker that does not read is not waited for."""
-        with contextlib.suppress(OSError):
-            os.write(self._to_worker, frame)
+    @property
+    def write_fd(self) -> int | None:
+        """To be watched while there is something that the worker did not read yet."""
+        return self._to_worker if self._outgoing else None
+
+    def tell(self, frame: worker_frames.ToWorker) -> bool:
+        """Queue a frame and write what the pipe takes. False: the worker closed its end.
+
+        A worker that does not read is not waited for. What is kept for it is bounded: tasks by its own capacity, and
+        what could be asked again and again is dropped while much is waiting.
+        """
+        if len(self._outgoing) > BACKLOG and isinstance(frame, worker_frames.Probe | Cancel):
+            return True
+        self._outgoing += pipe.encode(frame)
+        return self.write()
+
+    def write(self) -> bool:
+        """Write what the pipe takes now. False: the worker closed its end."""
+        try:
+            while self._outgoing:
+                del self._outgoing[: os.write(self._to_worker, self._outgoing[:_CHUNK])]
+        except (BlockingIOError, InterruptedError):
+            return True
+        except OSError:
+            self._outgoing.clear()
+            return False
+        return True
+
+    @property
+    def tail(self) -> str:
+        """Its last lines on stderr."""
+        return "\n".join(self.last_lines)
 
     def exit_reason(self, status: int) -> str:
         """A sentence part for the wait status: "killed by SIGKILL", "exit code 3 (its last line on stderr)"."""
@@ -104,6 +153,8 @@ class Child:
     def close(self) -> None:
         """Close the pipes; a worker that still lives takes that as its supervisor's death."""
         self._close(self._to_worker, self.frames_fd, self.stderr_fd)
+        self._to_worker = self.frames_fd = self.stderr_fd = -1
+        self.stack.close()
         if self._process.returncode is None:
             self._process.returncode = -signal.SIGKILL
 
@@ -131,11 +182,17 @@ def event_of(frame: worker_frames.FromWorker | pipe.Garbage, generation: int) ->
     """What the brain hears of a frame; None when it hears nothing."""
     match frame:
         case worker_frames.Tick():
-            return ev.WorkerTicked(generation)
+            return ev.WorkerTicked(generation, frame.lag, frame.counters)
         case worker_frames.Phase():
-            return ev.PhaseChanged(generation, frame.name, frame.current_task)
+            return ev.PhaseChanged(generation, frame.name, frame.current_task, frame.bound)
         case worker_frames.Ready():
-            return ev.WorkerReady(generation)
+            return ev.WorkerReady(generation, frame.capacity)
+        case worker_frames.Canary():
+            return ev.CanaryTold(generation, frame.failures, frame.detail)
+        case worker_frames.Recovered():
+            return ev.RepairTold(generation, frame.step, frame.ok, frame.detail)
+        case worker_frames.Note():
+            return ev.NoteTold(generation, frame.text)
         case worker_frames.Wedged():
             return ev.WorkerWedged(generation, frame.reason)
         case worker_frames.Cleared():
@@ -144,5 +201,7 @@ def event_of(frame: worker_frames.FromWorker | pipe.Garbage, generation: int) ->
             return ev.OutcomesChanged(generation, frame.error_rate, frame.sample_error)
         case worker_frames.Fatal():
             return ev.WorkerFatal(generation, frame.reason)
+        case Begun() | Chunk() | Finished() | HandedBack():
+            return ev.TaskTold(generation, frame)
         case _:
             return None

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from truebeat.protocol import link
+    from truebeat.protocol.delivery import Begun, Cancel, Chunk, Deliver, Finished, HandedBack
+    from truebeat.protocol.pipe import ToWorker
+    from truebeat.workspace.measure import Reading
 
 # --- events: about the worker of a generation ---
 
@@ -17,13 +20,25 @@ class WorkerStarted(NamedTuple):
 
 
 class WorkerReady(NamedTuple):
+    """Its executor started and its canary passed; it takes `capacity` tasks at a time."""
+
     generation: int
+    capacity: int = 1
 
 
 class WorkerTicked(NamedTuple):
     """The worker's event loop runs."""
 
     generation: int
+    lag: float = 0.0
+    counters: link.Counters | None = None
+
+
+class WorkerMeasured(NamedTuple):
+    """What the kernel says of the worker's process: the answer to Measure. Without a process `state` is ""."""
+
+    generation: int
+    reading: Reading
 
 
 class WorkerWedged(NamedTuple):
@@ -41,16 +56,66 @@ class WorkerFatal(NamedTuple):
 
 
 class WorkerExited(NamedTuple):
-    """`reason`: "exit code 3 (last line on stderr)" or "killed by SIGKILL"; also when it could not be started."""
+    """`reason`: "exit code 3 (last line on stderr)" or "killed by SIGKILL"; also when it could not be started.
+    `tail`: its last lines on stderr.
+    """
 
     generation: int
     reason: str
+    tail: str = ""
+
+
+class PipeClosed(NamedTuple):
+    """The worker's end of a pipe is closed; its process may live."""
+
+    generation: int
+
+
+class StackCaptured(NamedTuple):
+    """The answer to CaptureStack: the stack of every thread, or "" and why there is none."""
+
+    generation: int
+    stack: str
+    missing: str
+    tail: str = ""
 
 
 class PhaseChanged(NamedTuple):
+    """`bound`: seconds it may stand still, where the worker declares that."""
+
     generation: int
     name: str
     current_task: str
+    bound: float | None = None
+
+
+class CanaryTold(NamedTuple):
+    """A probe of the runtime ended: `failures` in a row, 0 when it passed."""
+
+    generation: int
+    failures: int
+    detail: str
+
+
+class RepairTold(NamedTuple):
+    """One step of a repair in place ended."""
+
+    generation: int
+    step: str
+    ok: bool
+    detail: str
+
+
+class NoteTold(NamedTuple):
+    generation: int
+    text: str
+
+
+class TaskTold(NamedTuple):
+    """What became of a task."""
+
+    generation: int
+    frame: Begun | Chunk | Finished | HandedBack
 
 
 class OutcomesChanged(NamedTuple):
@@ -63,12 +128,19 @@ WorkerEvent = (
     WorkerStarted
     | WorkerReady
     | WorkerTicked
+    | WorkerMeasured
     | WorkerWedged
     | WorkerCleared
     | WorkerFatal
     | WorkerExited
+    | PipeClosed
+    | StackCaptured
     | PhaseChanged
     | OutcomesChanged
+    | CanaryTold
+    | RepairTold
+    | NoteTold
+    | TaskTold
 )
 
 
@@ -134,6 +206,30 @@ class Retired(NamedTuple):
     reason: str
 
 
+class Delivered(NamedTuple):
+    """A task came for the worker."""
+
+    frame: Deliver
+
+
+class CancelOrdered(NamedTuple):
+    frame: Cancel
+
+
+class ProbeOrdered(NamedTuple):
+    reason: str
+
+
+class FrameSettled(NamedTuple):
+    """The server has frame `n`."""
+
+    n: int
+
+
+class LinkMoved(NamedTuple):
+    """The server took a part of what is waiting to be sent: it is slow, not dead."""
+
+
 # --- events: about the supervisor itself ---
 
 
@@ -145,7 +241,19 @@ class TimerDue(NamedTuple):
     """`next_due()` has come."""
 
 
-Event = WorkerEvent | TreeGone | LinkUp | LinkLost | AckReceived | RestartOrdered | Retired | StopRequested | TimerDue
+LinkEvent = (
+    LinkUp
+    | LinkLost
+    | LinkMoved
+    | AckReceived
+    | FrameSettled
+    | RestartOrdered
+    | Retired
+    | Delivered
+    | CancelOrdered
+    | ProbeOrdered
+)
+Event = WorkerEvent | TreeGone | LinkEvent | StopRequested | TimerDue
 
 # --- commands ---
 
@@ -160,6 +268,20 @@ class AskToStop(NamedTuple):
     grace: float
 
 
+class Measure(NamedTuple):
+    """Look at the worker's process; answered by WorkerMeasured at once."""
+
+
+class CaptureStack(NamedTuple):
+    """Ask the worker for the stack of every thread; answered by StackCaptured. An EndTree waits for that."""
+
+
+class TellWorker(NamedTuple):
+    """Write a frame to the worker, without waiting for it to read."""
+
+    frame: ToWorker
+
+
 class EndTree(NamedTuple):
     """TERM, `grace` seconds, KILL, for the whole tree; then TreeGone. Again with a smaller grace: hurry."""
 
@@ -168,6 +290,12 @@ class EndTree(NamedTuple):
 
 class SendBeat(NamedTuple):
     beat: link.Beat
+
+
+class SendFrame(NamedTuple):
+    """A numbered frame: kept by the outbox until it is settled, so losing it here loses nothing."""
+
+    frame: link.Report | Begun | Chunk | Finished | HandedBack
 
 
 class Dial(NamedTuple):
@@ -195,4 +323,18 @@ class Log(NamedTuple):
     facts: dict[str, Any]
 
 
-Command = StartWorker | AskToStop | EndTree | SendBeat | Dial | DropLink | RefreshToken | Exit | Log
+Command = (
+    StartWorker
+    | AskToStop
+    | Measure
+    | CaptureStack
+    | TellWorker
+    | EndTree
+    | SendBeat
+    | SendFrame
+    | Dial
+    | DropLink
+    | RefreshToken
+    | Exit
+    | Log
+)

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT: Final = 10.0
 #: seconds from the dial until the welcome
 WELCOME_TIMEOUT: Final = 20.0
-#: bytes waiting to be sent, beyond which the server is taken for dead
-BACKLOG_LIMIT: Final = 1024 * 1024
+#: bytes waiting to be sent, beyond which the server is taken for dead: some results, which are repeated later
+BACKLOG_LIMIT: Final = 4 * link.FRAME_LIMIT
 _CHUNK: Final = 64 * 1024
 _decoder = msgspec.json.Decoder(link.Down)
 _encode = msgspec.json.Encoder().encode
@@ -46,7 +46,7 @@ class _Tagged(msgspec.Struct):
 
 
 _tag_decoder = msgspec.json.Decoder(_Tagged)
-_KNOWN: Final = frozenset({"welcome", "ack", "restart", "retire"})
+_KNOWN: Final = frozenset({"welcome", "ack", "settled", "restart", "retire", "probe", "deliver", "cancel"})
 
 
 class Address(NamedTuple):
@@ -139,6 +139,11 @@ class Link:
     def wants_write(self) -> bool:
         """True while there is something to send."""
         return bool(self._outgoing)
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that wait to be sent."""
+        return len(self._outgoing)
 
     def send(self, frame: link.Up) -> None:
         """Queue a frame; `writable` sends it."""

@@ -35,31 +35,39 @@ class Lines:
 
     def __init__(self, limit: int = pipe.LINE_LIMIT) -> None:
         self._limit = limit
-        self._pending = b""
+        #: pieces of the line that has no end yet; joined once, because a line may be long
+        self._pieces: list[bytes] = []
+        self._size = 0
         self._skipping = False
 
     def feed(self, data: bytes) -> Iterator[bytes | Garbage]:
         """The lines that `data` completes, without their line ends; empty lines are left out."""
-        *whole, rest = (self._pending + data).split(b"\n")
-        for line in whole:
-            if self._skipping:
-                self._skipping = False
-            elif len(line) > self._limit:
+        first, *others = data.split(b"\n")
+        for following in others:
+            self._add(first)
+            line, skipped = self.rest, self._skipping
+            self._pieces, self._size, self._skipping = [], 0, False
+            first = following
+            if skipped:
+                continue
+            if len(line) > self._limit:
                 yield self._oversize(line)
             elif line.strip():
                 yield line
-        if self._skipping:
-            rest = b""
-        elif len(rest) > self._limit:
-            yield self._oversize(rest)
-            self._skipping = True
-            rest = b""
-        self._pending = rest
+        self._add(first)
+        if self._size > self._limit:
+            yield self._oversize(self.rest)
+            self._pieces, self._size, self._skipping = [], 0, True
+
+    def _add(self, piece: bytes) -> None:
+        if piece and not self._skipping:
+            self._pieces.append(piece)
+            self._size += len(piece)
 
     @property
     def rest(self) -> bytes:
         """A last line without its end."""
-        return self._pending
+        return b"".join(self._pieces)
 
     def _oversize(self, line: bytes) -> Garbage:
         return Garbage(f"a line over {self._limit} bytes", line[:80].decode(errors="replace"))

@@ -36,9 +36,16 @@ HAS_PROCESS: Final = frozenset({Stage.RUNNING, Stage.ADMITTED, Stage.STOPPING})
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The brain's bounds, in seconds."""
+    """The brain's bounds, in seconds.
+
+    loop_bound, loop_kill: entitled time (loop_watch.py) without a tick until that is told, and until the worker is
+    replaced. start_bound: the same kind of time until a started worker must be ready.
+    """
 
     restart: RestartPolicy = RestartPolicy()  # noqa: RUF009
     stop_grace: float = 5.0
     kill_grace: float = 2.0
     ack_timeout: float = 15.0
+    loop_bound: float = 2.0
+    loop_kill: float = 20.0
+    start_bound: float = 120.0

@@ -9,6 +9,7 @@ Exit codes: 0 stopped or retired, 1 broken, 2 bad configuration, 4 replaced by a
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import random
 import selectors
@@ -22,18 +23,20 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from truebeat.clock import SystemClock
+from truebeat.domain.phases import bounds_of
 from truebeat.domain.restart import RestartPolicy
 from truebeat.errors import Unauthenticated
+from truebeat.protocol import delivery
 from truebeat.protocol import link as frames
 from truebeat.protocol import pipe as worker_frames
 from truebeat.workspace import config as run_config
 from truebeat.workspace import events as ev
-from truebeat.workspace import link, logs, pipe, processes
+from truebeat.workspace import link, logs, processes
 from truebeat.workspace.brain import Brain
-from truebeat.workspace.child import Child, event_of
 from truebeat.workspace.memory import shrink
 from truebeat.workspace.stages import Rules
 from truebeat.workspace.tokens import TokenCache
+from truebeat.workspace.warden import Warden
 
 if TYPE_CHECKING:
     from truebeat.clock import Clock
@@ -42,8 +45,6 @@ if TYPE_CHECKING:
 #: the loop's errors within a minute after which it gives up
 ERROR_LIMIT: Final = 10
 ERROR_PAUSE: Final = 0.1
-#: seconds between two looks at a tree that is being ended
-ENDING_STEP: Final = 0.05
 #: seconds after which the loop looks around although nothing happened
 LONGEST_WAIT: Final = 1.0
 EXIT_BROKEN: Final = 1
@@ -60,19 +61,10 @@ class Supervisor:
         self._boot = int(clock.now().timestamp() * 1000)
         self._address = link.address(config.url, config.workspace_id)
         self._tokens = TokenCache(config.token_file)
-        restart = config.restart
-        self._brain = Brain(
-            Rules(
-                restart=RestartPolicy(restart.limit, restart.window, restart.first_delay),
-                stop_grace=config.stop_grace,
-                kill_grace=config.kill_grace,
-                ack_timeout=config.ack_timeout,
-            )
-        )
+        self._brain = Brain(rules_of(config))
         self._selector = selectors.DefaultSelector()
         self._link: link.Link | None = None
-        self._child: Child | None = None
-        self._ending: processes.TreeKill | None = None
+        self._warden = Warden(config, self._boot, clock, self._log, self._selector, self._tell)
         self._dialled: deque[link.Dialled] = deque()
         self._signals: deque[int] = deque()
         self._errors: deque[float] = deque(maxlen=ERROR_LIMIT)
@@ -118,8 +110,7 @@ class Supervisor:
             self._tell(ev.TimerDue())
         if self._link is not None and not self._link.welcomed and now >= self._link.deadline:
             self._lost(ev.LinkLost("no welcome in time"))
-        if self._ending is not None and self._ending.poll(now):
-            self._ended()
+        self._warden.step(now)
         self._watch_link()
         if self._config.parent_pid not in {None, os.getppid()} and not self._orphaned:
             self._orphaned = True
@@ -129,8 +120,9 @@ class Supervisor:
     def _wait(self) -> float:
         now = self._clock.monotonic()
         until = min(self._brain.next_due(), now + LONGEST_WAIT)
-        if self._ending is not None:
-            until = min(until, now + ENDING_STEP)
+        stepping = self._warden.next_due(now)
+        if stepping is not None:
+            until = min(until, stepping)
         if self._link is not None and not self._link.welcomed:
             until = min(until, self._link.deadline)
         return max(until - now, 0.0)
@@ -156,18 +148,24 @@ class Supervisor:
     # --- commands ---
 
     def _perform(self, command: ev.Command) -> None:
+        generation = self._brain.generation
         match command:
             case ev.SendBeat():
-                if self._link is not None and self._link.welcomed:
-                    self._link.send(command.beat)
-                    self._flush()
+                self._send(command.beat)
+            case ev.SendFrame():
+                self._send(command.frame)
             case ev.StartWorker():
-                self._start_worker(command.generation)
+                self._warden.start(command.generation)
             case ev.AskToStop():
-                if self._child is not None:
-                    self._child.ask_to_stop(pipe.encode(worker_frames.Stop(grace=command.grace)))
+                self._warden.tell_worker(worker_frames.Stop(grace=command.grace))
+            case ev.TellWorker():
+                self._warden.tell_worker(command.frame)
+            case ev.Measure():
+                self._warden.measure(generation)
+            case ev.CaptureStack():
+                self._warden.capture(generation)
             case ev.EndTree():
-                self._end_tree(command.grace)
+                self._warden.end(generation, command.grace)
             case ev.Dial():
                 self._dial()
             case ev.DropLink():
@@ -180,83 +178,6 @@ class Supervisor:
                 self._exit = command.code
             case ev.Log():
                 self._log(command.level, command.text, **command.facts)
-
-    # --- the worker ---
-
-    def _start_worker(self, generation: int) -> None:
-        try:
-            child = Child(self._config, self._boot, generation)
-        except OSError as error:
-            self._tell(ev.WorkerExited(generation, f"it could not be started: {error}"))
-            return
-        self._child = child
-        self._selector.register(child.frames_fd, selectors.EVENT_READ, self._frames_readable)
-        self._selector.register(child.stderr_fd, selectors.EVENT_READ, self._stderr_readable)
-        self._log("info", "worker started", generation=generation, pid=child.pid)
-        self._tell(ev.WorkerStarted(generation, child.pid))
-
-    def _frames_readable(self) -> None:
-        child = self._child
-        if child is None:
-            return
-        arrived = child.frames()
-        if arrived is None:
-            self._unwatch(child.frames_fd)
-            return
-        for frame in arrived:
-            event = event_of(frame, child.generation)
-            if event is not None:
-                self._tell(event)
-            elif isinstance(frame, pipe.Garbage):
-                self._log("warning", "the worker sends garbage; ignored", why=frame.why, sample=frame.sample)
-
-    def _stderr_readable(self) -> None:
-        child = self._child
-        if child is None:
-            return
-        lines = child.errors()
-        if lines is None:
-            self._unwatch(child.stderr_fd)
-            return
-        for line in lines:
-            logs.write(2, line)
-
-    def _reap(self) -> None:
-        """Every child that ended: the worker, and orphans that this process adopted."""
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            child = self._child
-            if child is not None and pid == child.pid:
-                self._frames_readable()  # its last words first
-                self._stderr_readable()
-                self._tell(ev.WorkerExited(child.generation, child.exit_reason(status)))
-
-    def _end_tree(self, grace: float) -> None:
-        now = self._clock.monotonic()
-        if self._child is None:
-            self._tell(ev.TreeGone(self._brain.generation))
-        elif self._ending is None:
-            self._ending = processes.TreeKill(self._child.find, grace, now)
-        elif grace == 0:
-            self._ending.hurry(now)
-
-    def _ended(self) -> None:
-        if self._ending is not None and self._ending.left:
-            self._log("error", "could not be killed", pids=[process.pid for process in self._ending.left])
-        self._ending = None
-        self._reap()
-        child = self._child
-        if child is not None:
-            self._unwatch(child.frames_fd)
-            self._unwatch(child.stderr_fd)
-            child.close()
-            self._child = None
-            self._tell(ev.TreeGone(child.generation))
 
     def _reap_leftovers(self) -> None:
         left = processes.leftovers(self._config.workspace_id)
@@ -274,7 +195,13 @@ class Supervisor:
         except Unauthenticated as error:
             self._tell(ev.LinkLost(error.message, ev.Refusal.UNAUTHENTICATED))
             return
-        hello = frames.Hello(version=frames.VERSION, boot=self._boot, agent=self._config.agent[:200], pid=os.getpid())
+        hello = frames.Hello(
+            version=frames.VERSION,
+            boot=self._boot,
+            agent=self._config.agent[:200],
+            pid=os.getpid(),
+            bounds=self._config.bounds,
+        )
         deadline = self._clock.monotonic() + link.WELCOME_TIMEOUT
         self._link = link.Link(self._address, token, hello, deadline)
         self._link.dial(self._dial_done)
@@ -313,17 +240,33 @@ class Supervisor:
                     self._tell(ev.RestartOrdered(received.restart_id, received.reason))
                 case frames.Retire():
                     self._tell(ev.Retired(received.reason))
+                case delivery.Deliver():
+                    self._tell(ev.Delivered(received))
+                case delivery.Cancel():
+                    self._tell(ev.CancelOrdered(received))
+                case delivery.Settled():
+                    self._tell(ev.FrameSettled(received.n))
+                case frames.Probe():
+                    self._tell(ev.ProbeOrdered(received.reason))
                 case link.Unknown():
                     self._log("debug", "a frame of an unknown type; ignored", type=received.type)
             if current.closed:
                 return
         self._flush()
 
+    def _send(self, frame: frames.Up) -> None:
+        if self._link is not None and self._link.welcomed:
+            self._link.send(frame)
+            self._flush()
+
     def _flush(self) -> None:
         if self._link is not None:
+            waiting = self._link.backlog
             lost = self._link.writable()
             if lost is not None:
                 self._lost(lost)
+            elif 0 < self._link.backlog < waiting:
+                self._tell(ev.LinkMoved())
         self._watch_link()
 
     def _watch_link(self) -> None:
@@ -360,7 +303,7 @@ class Supervisor:
             number = self._signals.popleft()
             if number != signal.SIGCHLD:
                 self._tell(ev.StopRequested())
-        self._reap()
+        self._warden.reap()
         self._take_dialled()
 
     def _unwatch(self, fd: int | socket.socket) -> None:
@@ -368,10 +311,24 @@ class Supervisor:
             self._selector.unregister(fd)
 
     def _leave(self) -> None:
-        if self._child is not None:
-            processes.kill_now(self._child.find)
+        self._warden.leave()
         if self._link is not None:
             self._link.close()
+
+
+def rules_of(config: RunConfig) -> Rules:
+    """The brain's bounds, from the configuration."""
+    restart = config.restart
+    start_bound = config.bounds.get("starting", bounds_of("starting").still_after)
+    return Rules(
+        restart=RestartPolicy(restart.limit, restart.window, restart.first_delay),
+        stop_grace=config.stop_grace,
+        kill_grace=config.kill_grace,
+        ack_timeout=config.ack_timeout,
+        loop_bound=config.loop_bound,
+        loop_kill=max(config.loop_kill, config.loop_bound),
+        start_bound=math.inf if start_bound is None else start_bound,
+    )
 
 
 def main() -> int:

@@ -42,9 +42,11 @@ def build() -> App:
             ("ps", look, "List the workspaces with their judged status and the reason."),
             ("watch", look, "The same, live."),
             ("show", look, "Everything about one workspace."),
+            ("incidents", look, "What went wrong, from the first symptom to the verified recovery."),
             ("events", look, "What happened, and what happens."),
             ("restart", act, "Order a new generation of a workspace's worker."),
             ("remove", act, "Remove a workspace for good."),
+            ("check", keep, "Lie on purpose and measure: is every lie found in time, and nobody healthy punished?"),
             ("doctor", keep, "Check this machine and the server; say what to do."),
         )
     ):

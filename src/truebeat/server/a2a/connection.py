@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from truebeat.server.a2a.closing import caught, raised
 from truebeat.server.background.tasks import spawn
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ async def while_connected(
             pass
         gone.set()
 
-    work = spawn(caught(serve(again, answer)), name="a2a request")
+    work = spawn(_caught(serve(again, answer)), name="a2a request")
     watcher = spawn(watch(), name="a2a client")
     try:
         await asyncio.wait({work, watcher}, return_when=asyncio.FIRST_COMPLETED)
@@ -53,4 +52,15 @@ async def while_connected(
         work.cancel()
         await asyncio.wait({work})
     if not work.cancelled():
-        raised(work.result())
+        outcome = work.result()
+        if outcome is not None:
+            raise outcome
+
+
+async def _caught(work: Awaitable[None]) -> Exception | None:
+    """What it raised, for a task that another one awaits: a plain task's error is logged as lost."""
+    try:
+        await work
+    except Exception as error:
+        return error
+    return None

@@ -21,7 +21,6 @@ from truebeat.domain.access import Permission, Principal, Role
 from truebeat.errors import Forbidden, Gone, NotFound, TruebeatError
 from truebeat.server.a2a import availability, cards, legacy, wire
 from truebeat.server.a2a.caller import KEY, Caller
-from truebeat.server.a2a.closing import Closing
 from truebeat.server.a2a.connection import while_connected
 from truebeat.server.a2a.push_target import Targets
 from truebeat.server.api.call import authorization, permit
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from truebeat.server.a2a.push import Push
     from truebeat.server.leases import Lease, Leases
     from truebeat.server.services.mailbox import Mailbox
+    from truebeat.server.services.notices import Notices
     from truebeat.server.services.tokens import Tokens
     from truebeat.server.settings import Settings
     from truebeat.server.store.database import Database
@@ -58,11 +58,12 @@ _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 class A2AEndpoint:
-    """One for the server. `stop` ends waits and streams: their clients get what is known."""
+    """One for the server."""
 
     def __init__(
         self,
         mailbox: Mailbox,
+        notices: Notices,
         tokens: Tokens,
         leases: Leases,
         database: Database,
@@ -70,6 +71,7 @@ class A2AEndpoint:
         settings: Settings,
     ) -> None:
         self._mailbox = mailbox
+        self._notices = notices
         self._tokens = tokens
         self._leases = leases
         self._database = database
@@ -77,11 +79,7 @@ class A2AEndpoint:
         self._settings = settings
         #: where push notifications may go; None where they are off
         self._targets = Targets(settings.push_hosts) if settings.push_hosts else None
-        self._closing = Closing()
         self._loading: asyncio.Task[tuple[Loaded, Push | None]] | None = None
-
-    def stop(self) -> None:
-        self._closing.set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         below = _below(scope)
@@ -226,7 +224,7 @@ class A2AEndpoint:
         if self._targets is not None:
             delivery = modules["push"].Delivery(secret=self._settings.push_secret.encode())
             pushing = modules["push"].Push(self._mailbox, self._database, self._clock, self._targets, delivery)
-        handler = modules["handler"].MailboxHandler(self._mailbox, self._extended_card, pushing, self._closing)
+        handler = modules["handler"].MailboxHandler(self._mailbox, self._extended_card, pushing, self._notices)
         return modules["loaded"].Loaded(handler), pushing
 
     async def run_push(self) -> None:

@@ -23,15 +23,16 @@ from truebeat.server.a2a.caller import KEY
 from truebeat.server.a2a.faults import translated, translated_stream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from uuid import UUID
 
     from a2a.server.context import ServerCallContext
 
-    from truebeat.protocol.tasks import TaskView, Update
+    from truebeat.protocol.tasks import TaskView
     from truebeat.server.a2a.caller import Caller
-    from truebeat.server.a2a.closing import Closing
     from truebeat.server.a2a.push import Push
     from truebeat.server.services.mailbox import Mailbox
+    from truebeat.server.services.notices import Notices
 
 
 class MailboxHandler(RequestHandler):
@@ -42,12 +43,12 @@ class MailboxHandler(RequestHandler):
         mailbox: Mailbox,
         extended_card: Callable[[Caller], Awaitable[dict[str, Any]]],
         push: Push | None,
-        closing: Closing,
+        notices: Notices,
     ) -> None:
         self._mailbox = mailbox
         self._extended_card = extended_card
         self._push = push
-        self._closing = closing
+        self._notices = notices
 
     # --- sends -------------------------------------------------------------------------------------------------------
 
@@ -60,9 +61,7 @@ class MailboxHandler(RequestHandler):
         history = requests.history_length(params.configuration)
         view = await self._send(params, caller)
         if not params.configuration.return_immediately and _may_follow(view):
-            view = await self._closing.first(self._mailbox.wait(view.id, caller.principal), view)
-        if view.final or view.paused:
-            view = await self._mailbox.get(view.id, caller.principal)
+            view = await self._mailbox.wait(view.id, caller.principal)
         if caller.legacy and views.is_plain(view):
             return views.message(view)
         return views.task(view, history=history)
@@ -79,7 +78,7 @@ class MailboxHandler(RequestHandler):
         if not _may_follow(view):
             return
         stream = views.Stream(view)
-        async for update in self._updates(view, caller, view.updates):
+        async for update in self._mailbox.updates(view.id, caller.principal, view.updates):
             for event in stream.events(update):
                 yield event
             if update.final or update.kind == "unavailable":
@@ -159,37 +158,36 @@ class MailboxHandler(RequestHandler):
         it: whoever subscribed may see the reply and what follows.
         """
         caller = _caller(context)
-        view = await self._view(requests.task_id(params.id), caller)
-        if view.final:
-            raise UnsupportedOperationError(f"the task has ended ({view.state.value}); get it instead")
-        yield views.task(view)
-        waits = not _may_follow(view)
-        stream = views.Stream(view)
-        seen = 0
-        ended = False
-        while not ended and not self._closing.is_set():
-            ended = True
-            async for update in self._updates(view, caller, seen):
-                live = update.kind in {"unavailable", "available"}
-                if live or update.seq > view.updates or update.kind == "text":
-                    for event in stream.events(update):
-                        yield event
-                else:
-                    stream.passed(update)
-                seen = max(seen, update.seq)
-                if update.kind == "unavailable" and not waits:
-                    return
-                waits = waits and update.kind != "available"
-                ended = update.state.final
+        task_id = requests.task_id(params.id)
+        with self._notices.listen(task_id, caller.workspace_id) as listener:
+            view = await self._view(task_id, caller)
+            if view.final:
+                raise UnsupportedOperationError(f"the task has ended ({view.state.value}); get it instead")
+            yield views.task(view)
+            patient = not _may_follow(view)
+            stream = views.Stream(view)
+            seen, state = 0, view.state
+            while not (state.final or self._notices.closed):
+                async for update in self._mailbox.updates(task_id, caller.principal, seen):
+                    live = update.kind in {"unavailable", "available"}
+                    if live or update.seq > view.updates or update.kind == "text":
+                        for event in stream.events(update):
+                            yield event
+                    else:
+                        stream.passed(update)
+                    seen, state = max(seen, update.seq), update.state
+                    if update.kind == "unavailable" and not patient:
+                        return
+                    patient = patient and update.kind != "available"
+                if state.paused:
+                    # The mailbox's stream ends with a question; whoever subscribed sees the reply too.
+                    await listener.woken()
 
-    async def _view(self, task_id: Any, caller: Caller) -> TaskView:
+    async def _view(self, task_id: UUID, caller: Caller) -> TaskView:
         view = await self._mailbox.get(task_id, caller.principal)
         if view.workspace_id != caller.workspace_id:
             raise TaskNotFoundError("no such task of this agent")
         return view
-
-    def _updates(self, view: TaskView, caller: Caller, after: int) -> AsyncIterator[Update]:
-        return self._closing.each(self._mailbox.updates(view.id, caller.principal, after))
 
     # --- push notifications ------------------------------------------------------------------------------------------
 

@@ -55,9 +55,9 @@ def is_plain(view: TaskView) -> bool:
 
 
 def _artifacts(view: TaskView) -> Iterator[pb.Artifact]:
-    names = Names()
     for artifact in view.artifacts:
-        yield pb.Artifact(artifact_id=names.next(artifact.name), name=artifact.name, parts=parts(artifact.parts))
+        made = _parts_of(artifact.text, artifact.parts)
+        yield pb.Artifact(artifact_id=artifact_id(artifact.name), name=artifact.name, parts=made)
     if view.state is State.COMPLETED and (answer := _parts_of(view.answer, view.answer_parts)):
         yield pb.Artifact(artifact_id=ANSWER, name=ANSWER, parts=answer)
 
@@ -132,16 +132,9 @@ def _fill(target: Any, given: dict[str, Any]) -> bool:
     return True
 
 
-class Names:
-    """Artifact ids: the name, with a number where a name comes again."""
-
-    def __init__(self) -> None:
-        self._seen: dict[str, int] = {ANSWER: 1}
-
-    def next(self, name: str) -> str:
-        key = name or "artifact"
-        self._seen[key] = count = self._seen.get(key, 0) + 1
-        return key if count == 1 else f"{key}-{count}"
+def artifact_id(name: str) -> str:
+    """By its name: what comes under a name again is a further piece of the same artifact."""
+    return f"{name} of the turn" if name == ANSWER else name or "artifact"
 
 
 class Stream:
@@ -149,9 +142,7 @@ class Stream:
 
     def __init__(self, view: TaskView) -> None:
         self._view = view
-        self._names = Names()
-        for artifact in view.artifacts:
-            self._names.next(artifact.name)
+        self._seen = {artifact.name for artifact in view.artifacts}
         #: the pieces of the answer that this stream gave
         self._given: list[str] = []
 
@@ -169,9 +160,12 @@ class Stream:
                     self._given.append(update.text)
             case "artifact":
                 made = pb.Artifact(
-                    artifact_id=self._names.next(update.name), name=update.name, parts=parts(update.parts)
+                    artifact_id=artifact_id(update.name),
+                    name=update.name,
+                    parts=_parts_of(update.text, update.parts),
                 )
-                yield self._artifact(made, append=False, last=True)
+                yield self._artifact(made, append=update.name in self._seen, last=True)
+                self._seen.add(update.name)
             case "progress":
                 if update.text:
                     yield self._status(update, update.text)

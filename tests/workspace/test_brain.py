@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from truebeat.domain.restart import RestartPolicy
 from truebeat.protocol import delivery, link, pipe
 from truebeat.workspace import events as ev
-from truebeat.workspace.brain import ADMISSION_GRACE, Brain
+from truebeat.workspace.brain import Brain
 from truebeat.workspace.measure import Reading
-from truebeat.workspace.stages import HAS_PROCESS, Rules, Stage
+from truebeat.workspace.stages import ADMISSION_GRACE, HAS_PROCESS, Rules, Stage
 
 POLICY = RestartPolicy(limit=2, window=100.0, first_delay=1.0, jitter=0.0)
 
@@ -733,5 +733,5 @@ def test_invariants(steps: list[tuple[ev.Event, float, float]]) -> None:
                     assert beat.runtime_state == "wedged"
             if isinstance(command, ev.EndTree):
                 alive = False
-        if brain.quarantine:
+        if brain.budget.quarantine:
             spent = True

@@ -354,13 +354,151 @@ def test_a_bug_in_the_loop_is_survived_but_not_for_ever(failures: int, code: int
     assert "\x1b" not in done.stderr
 
 
-def test_a_stopped_worker_is_not_called_healthy(server: FakeServer, start: Any) -> None:
-    start("ticking")
-    worker = server.beat(runtime_state="", phase="idle")["worker_pid"]
-    os.kill(worker, signal.SIGSTOP)
-    assert server.beat(runtime_state="stalled")["generation"] == 1
+def signal_worker(server: FakeServer, number: int) -> int:
+    worker: int = server.beat(runtime_state="", tick_age=lambda age: age is not None)["worker_pid"]
+    os.kill(worker, number)
+    return worker
+
+
+def test_a_stopped_worker_is_told_and_gives_no_stack(server: FakeServer, start: Any) -> None:
+    start("ticking", loop_bound=0.8)
+    worker = signal_worker(server, signal.SIGSTOP)
+    beat = server.beat(stall="the worker process is stopped (state T)")
+    assert (beat["generation"], beat["runtime_state"], beat["process_state"]) == (1, "", "T")
+    report = server.heard(type="report", kind="stopped")
+    assert report["stack"] == ""
+    assert "state T" in report["facts"]["no_stack"]
     os.kill(worker, signal.SIGCONT)
-    server.beat(runtime_state="")
+    beat = server.beat(stall="", capacity=1)
+    assert (beat["generation"], beat["counters"]["frames"]) == (1, 3)
+
+
+def test_a_blocked_loop_is_told_with_the_stack_and_may_come_back(server: FakeServer, start: Any) -> None:
+    start("blocking", loop_bound=0.8)
+    worker = signal_worker(server, signal.SIGUSR2)
+    beat = server.beat(stall=lambda stall: stall.startswith("the event loop has been blocked for "))
+    assert (beat["runtime_state"], beat["capacity"]) == ("", 0)
+    report = server.heard(type="report", kind="blocked")
+    assert "in sleeps_in_the_loop" in report["stack"]
+    beat = server.beat(stall="", capacity=1)
+    assert (beat["generation"], beat["worker_pid"]) == (1, worker)
+    server.heard(type="report", kind="resumed")
+
+
+def test_a_deadlock_is_ended_with_the_stacks_of_both_threads(server: FakeServer, start: Any) -> None:
+    run = start("deadlocking", loop_bound=0.5, loop_kill=1.5)
+    worker = signal_worker(server, signal.SIGUSR2)
+    beat = server.beat(runtime_state="wedged")
+    assert beat["sample_error"] == "the event loop was blocked for 1.5 s"
+    report = server.heard(type="report", kind="wedged")
+    assert "in waits_for_itself" in report["stack"]
+    assert "in other_side" in report["stack"]
+    assert "another worker started after" in report["action"]
+    assert server.beat(runtime_state="", generation=2)["stall"] == ""
+    assert server.heard(type="report", kind="verified")["generation"] == 2
+    assert worker not in run.members()
+
+
+def test_a_living_worker_without_its_pipe_is_replaced(server: FakeServer, start: Any) -> None:
+    start("closing")
+    signal_worker(server, signal.SIGUSR2)
+    assert server.beat(runtime_state="wedged")["sample_error"] == "the worker closed its pipe"
+    assert "in closes_its_pipe" in server.heard(type="report", kind="pipe_closed")["stack"]
+    server.beat(runtime_state="", generation=2)
+
+
+def test_a_start_without_an_end_is_ended(server: FakeServer, start: Any) -> None:
+    start("never_ready", bounds={"starting": 0.5})
+    assert server.beat(runtime_state="wedged")["sample_error"] == "the worker was not ready within 0.5 s"
+    server.beat(generation=2)
+
+
+def test_what_happened_is_reported_until_the_server_has_it(server: FakeServer, start: Any) -> None:
+    server.settle = False
+    start()
+    os.kill(server.beat(runtime_state="")["worker_pid"], signal.SIGKILL)
+    server.heard(type="report", kind="verified")
+    first = [(report["n"], report["kind"]) for report in server.told]
+    assert [kind for _, kind in first] == ["exited", "restarted", "verified"]
+    server.settle = True
+    server.connections[-1].socket.close()
+    until(lambda: len(server.told) == 2 * len(first), what="the repetition")
+    assert [(report["n"], report["kind"]) for report in server.told[len(first) :]] == first
+    server.connections[-1].socket.close()
+    until(lambda: len(server.connections) == 3, what="the third link")
+    server.beat(seq=lambda seq, last=server.seen[-1]["seq"]: seq > last + 2)
+    assert len(server.told) == 2 * len(first)
+
+
+def deliver(server: FakeServer, task: str, text: str, generation: int = 1) -> None:
+    sender = {"kind": "person", "id": "ann"}
+    this = {"task_id": task, "context_id": "c", "generation": generation, "attempt": 1}
+    server.send(type="deliver", **this, sender=sender, text=text)
+
+
+def test_a_task_passes_through(server: FakeServer, start: Any) -> None:
+    start("ticking")
+    server.beat(capacity=1)
+    deliver(server, "t1", "hi")
+    assert server.heard(type="finished", task_id="t1")["text"] == "you said hi"
+    assert [frame["type"] for frame in server.told] == ["begun", "chunk", "finished"]
+    assert [frame["n"] for frame in server.told] == [1, 2, 3]
+    deliver(server, "t2", "hang")
+    server.beat(capacity=0, holding=["t2/1"])
+    deliver(server, "t3", "too many")
+    assert server.heard(type="handed_back", task_id="t3")["begun"] is False
+    server.send(type="cancel", task_id="t2", generation=1, attempt=1)
+    assert server.heard(type="finished", task_id="t2")["state"] == "canceled"
+    deliver(server, "t4", "late", generation=7)
+    assert "fenced" in server.heard(type="handed_back", task_id="t4")["reason"]
+    server.beat(capacity=1, holding=[])
+
+
+def test_a_large_result_passes_through(server: FakeServer, start: Any) -> None:
+    start("ticking")
+    server.beat(capacity=1)
+    deliver(server, "t1", "large")
+    assert len(server.heard(type="finished", task_id="t1")["text"]) == 8 * 1024 * 1024
+    server.beat(stall="", capacity=1)
+    assert len(server.connections) == 1
+
+
+def test_what_a_dead_worker_held_comes_back(server: FakeServer, start: Any) -> None:
+    start("ticking")
+    worker = server.beat(capacity=1)["worker_pid"]
+    deliver(server, "t1", "hang")
+    server.heard(type="chunk", task_id="t1")
+    os.kill(worker, signal.SIGKILL)
+    back = server.heard(type="handed_back", task_id="t1")
+    assert (back["begun"], back["generation"]) == (True, 1)
+
+
+def test_a_worker_that_reads_nothing_delays_no_beat(server: FakeServer, start: Any) -> None:
+    run = start("unread")
+    server.beat(capacity=1)
+    deliver(server, "t1", "x" * 1024 * 1024)
+    beat = server.beat(holding=["t1/1"])
+    for _ in range(20):
+        server.send(type="cancel", task_id="t1", generation=1, attempt=1)
+        server.send(type="probe", reason="ann asks")
+    assert server.beat(seq=lambda seq: seq > beat["seq"] + 3)["capacity"] == 0
+    run.process.send_signal(signal.SIGTERM)
+    assert run.wait() == 0
+    assert server.heard(type="handed_back", task_id="t1")["begun"] is False
+
+
+def test_restarts_leak_no_descriptor(server: FakeServer, start: Any) -> None:
+    run = start("ticking")
+
+    def descriptors() -> int:
+        return len(list(Path(f"/proc/{run.process.pid}/fd").iterdir()))
+
+    server.beat(runtime_state="", generation=1)
+    before = descriptors()
+    for generation in range(2, 8):
+        server.send(type="restart", restart_id=f"r{generation}", reason="ann")
+        server.beat(runtime_state="", generation=generation)
+    assert descriptors() == before
 
 
 def test_bad_configuration_is_one_clear_line() -> None:

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from truebeat.domain.restart import RestartHistory, decide
 from truebeat.protocol import pipe
 from truebeat.workspace import events as ev
+from truebeat.workspace.budget import Budget
 from truebeat.workspace.desk import Desk
 from truebeat.workspace.errands import Errands
 from truebeat.workspace.outbox import Outbox
 from truebeat.workspace.reports import Reports
-from truebeat.workspace.stages import HAS_PROCESS, Stage
+from truebeat.workspace.stages import ADMISSION_GRACE, HAS_PROCESS, PIPE_GRACE, Stage
 from truebeat.workspace.testimony import PHASE_LIMIT, WEDGED, Known
 from truebeat.workspace.uplink import Uplink
 
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     from truebeat.workspace.events import Command, Event
     from truebeat.workspace.stages import Rules
 
-#: seconds that an admission has to be acknowledged before the wedged worker is ended
-ADMISSION_GRACE: Final = 1.0
-#: seconds between the end of a living worker's pipe and its own end: an exit tells its reason better
-PIPE_GRACE: Final = 0.5
 EXIT_REPLACED: Final = 4
 
 
@@ -44,24 +40,20 @@ class Brain:
         #: of the present generation; after its end, what was last known of it
         self.known = Known(0.0)
         self.known.started_at = None
-        #: why no more restarts; "" while there is budget
-        self.quarantine = ""
         #: what is measured against the worker, as the kind of its report: "blocked", "stopped" or "" for nothing
         self.stalled = ""
         self.outbox = Outbox()
         self._desk = Desk()
+        self.budget = Budget(rules.restart, self._desk)
         self._uplink = Uplink(self._desk, rules, self.outbox, self._testimony)
         self._reports = Reports(self._desk, self.outbox, self._uplink)
         self._errands = Errands(self._desk, self.outbox, self._uplink)
-        self._history = RestartHistory()
-        self._restarts = 0
         self._obeyed: deque[str] = deque(maxlen=256)
         #: the highest generation the server ever told of
         self._floor = 0
         self._phase = "waiting"
         self._phase_since = 0.0
         self._task = ""
-        self._start_at = 0.0
         self._admission_seq: int | None = None
         #: the wedge is the supervisor's finding, so the worker can't take it back
         self._found = False
@@ -142,7 +134,7 @@ class Brain:
                 self._desk.due.setdefault("pipe", now + PIPE_GRACE)
             case ev.WorkerWedged() if not known.wedge:
                 self._wedge("wedged", event.reason or "the worker gives no reason", found=False)
-            case ev.WorkerCleared() if known.wedge and not self._found and not self.quarantine:
+            case ev.WorkerCleared() if known.wedge and not self._found and not self.budget.quarantine:
                 known.wedge = ""
                 if self.stage is Stage.ADMITTED:
                     self.stage = Stage.RUNNING
@@ -177,7 +169,7 @@ class Brain:
 
     def _worker_ready(self, capacity: int) -> None:
         self.known.become_ready(capacity, self._desk.now)
-        if self._restarts:
+        if self.budget.restarts:
             self._reports.tell("verified", self.generation, f"the canary of generation {self.generation} passed")
         self._uplink.beat()
 
@@ -188,7 +180,7 @@ class Brain:
         if stage is Stage.RUNNING:
             self._desk.log("warning", "the worker exited", generation=self.generation, reason=reason)
             action = self._plan_restart(f"worker exited: {reason}")
-            known.wedge = known.wedge or f"worker exited: {reason}" + ("" if self.quarantine else "; restarting")
+            known.wedge = known.wedge or f"worker exited: {reason}" + ("" if self.budget.quarantine else "; restarting")
             self._reports.tell("exited", self.generation, reason, action=action, tail=event.tail)
         self._errands.lost(self.generation, f"the worker exited: {reason}")
         self._end()
@@ -209,11 +201,9 @@ class Brain:
             self._reports.tell("resumed", self.generation, "the event loop runs again")
         if kind != before:
             self._uplink.beat()
-        if kind and known.loop.blocked > rules.loop_kill:
-            was = "the worker process was stopped (state T)" if kind == "stopped" else "the event loop was blocked"
-            self._wedge("wedged", f"{was} for {rules.loop_kill:.0f} s", found=True)
-        elif not known.ready and known.loop.age > rules.start_bound:
-            self._wedge("wedged", f"the worker was not ready within {rules.start_bound:.0f} s", found=True)
+        fault = known.fault(rules)
+        if fault:
+            self._wedge("wedged", fault, found=True)
 
     def _wedge(self, kind: str, reason: str, *, found: bool) -> None:
         """Tell it, take the stack, and end the worker once the server knows."""
@@ -230,22 +220,16 @@ class Brain:
         self._reports.tell_with_stack(kind, self.generation, reason, action=action)
 
     def _plan_restart(self, why: str) -> str:
-        """Within the budget: one more. Returns what is done, for people."""
-        decision = decide(self.rules.restart, self._history, self._desk.now, self._desk.chance)
-        self._history = decision.history
-        if decision.delay is None:
-            policy = self.rules.restart
-            self._give_up(f"{policy.limit} restarts within {policy.window:.0f} s did not help; last: {why}")
-            return "the process tree is ended; no restart: the budget is spent"
-        self._start_at = self._desk.now + decision.delay
-        self._restarts += 1
-        return f"the process tree is ended and another worker started after {decision.delay:.1f} s"
+        action = self.budget.plan(why)
+        if self.budget.quarantine:
+            self._give_up(self.budget.quarantine)
+        return action
 
     def _give_up(self, reason: str) -> None:
-        self.quarantine = self.quarantine or reason
+        self.budget.give_up(reason)
         text = "quarantined: no restart until an operator orders one"
-        self._desk.log("error", text, reason=self.quarantine)
-        self._reports.tell("quarantined", self.generation, self.quarantine, action=text)
+        self._desk.log("error", text, reason=self.budget.quarantine)
+        self._reports.tell("quarantined", self.generation, self.budget.quarantine, action=text)
 
     def _end(self, why: str = "") -> None:
         """Kill what there is of the tree, also when the worker itself is gone: it may have left children.
@@ -258,7 +242,7 @@ class Brain:
         self.known.ready = False
         self.stalled = ""
         self._desk.cancel("admission", "stop", "start", "look", "pipe")
-        self._enter("draining" if self._exit else "quarantined" if self.quarantine else "restarting")
+        self._enter("draining" if self._exit else "quarantined" if self.budget.quarantine else "restarting")
         self._desk.out.append(ev.EndTree(self.rules.kill_grace))
         self._uplink.beat()
 
@@ -267,12 +251,12 @@ class Brain:
         self.known.pid = self.known.started_at = None
         if self._exit is not None:
             self._desk.out.append(self._exit)
-        elif self.quarantine:
+        elif self.budget.quarantine:
             self.stage = Stage.QUARANTINED
             self._uplink.beat()
         else:
             self.stage = Stage.DELAYED
-            self._desk.due["start"] = self._start_at
+            self._desk.due["start"] = self.budget.start_at
             self._timers()
 
     def _start(self) -> None:
@@ -286,7 +270,7 @@ class Brain:
         self._enter("starting")
         self._desk.out.append(ev.StartWorker(self.generation))
         self._uplink.beat()
-        if self._restarts:
+        if self.budget.restarts:
             self._reports.tell("restarted", self.generation, f"generation {self.generation} was started")
 
     # --- orders ---
@@ -304,10 +288,7 @@ class Brain:
             return
         self._obeyed.append(order.restart_id)
         self._desk.log("info", "an operator ordered a restart", reason=order.reason, restart_id=order.restart_id)
-        self._history = RestartHistory()
-        self.quarantine = ""
-        self._start_at = self._desk.now
-        self._restarts += 1
+        self.budget.renew()
         if self.stage in HAS_PROCESS:
             self._end(f"an operator ordered a restart: {order.reason}")
         elif self.stage in {Stage.QUARANTINED, Stage.DELAYED}:
@@ -347,7 +328,7 @@ class Brain:
             return
         if self._exit is None and fenced and self.stage in {Stage.RUNNING, Stage.ADMITTED}:
             self._desk.log("warning", "the server knows a newer generation; starting another worker")
-            self._start_at = self._desk.now
+            self.budget.start_at = self._desk.now
             self._end("the server knows a newer generation")
         else:
             self._uplink.beat()
@@ -405,8 +386,8 @@ class Brain:
             task=self._task,
             claim=claim,
             stall=self.known.stall(self.rules.loop_bound) if self.stalled else "",
-            restarts=self._restarts,
-            quarantine=self.quarantine,
+            restarts=self.budget.restarts,
+            quarantine=self.budget.quarantine,
             capacity=self.outbox.room(self.known.capacity) if free else 0,
             holding=self.outbox.holding,
             now=self._desk.now,

@@ -34,6 +34,12 @@ class Stage(Enum):
 HAS_PROCESS: Final = frozenset({Stage.RUNNING, Stage.ADMITTED, Stage.STOPPING})
 
 
+#: seconds that an admission has to be acknowledged before the wedged worker is ended
+ADMISSION_GRACE: Final = 1.0
+#: seconds between the end of a living worker's pipe and its own end: an exit tells its reason better
+PIPE_GRACE: Final = 0.5
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """The brain's bounds, in seconds.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from truebeat.protocol import link
 from truebeat.workspace import events as ev
 from truebeat.workspace.loop_watch import LoopWatch
+
+if TYPE_CHECKING:
+    from truebeat.workspace.stages import Rules
 
 WEDGED: Final = "wedged"
 #: characters of an error text, a task's name and a phase's name that are sent
@@ -85,6 +88,18 @@ class Known:
             return ""
         waits = "; its process waits in the kernel (state D)" if loop.state == "D" else ""
         return f"the event loop has been blocked for {loop.blocked:.1f} s{waits}"
+
+    def fault(self, rules: Rules) -> str:
+        """Why it has to be replaced, by what is measured against it; "" for not."""
+        loop = self.loop
+        if self.stall(rules.loop_bound) and loop.blocked > rules.loop_kill:
+            was = (
+                f"the worker process was stopped (state {loop.state})" if loop.stopped else "the event loop was blocked"
+            )
+            return f"{was} for {rules.loop_kill:g} s"
+        if not self.ready and loop.age > rules.start_bound:
+            return f"the worker was not ready within {rules.start_bound:g} s"
+        return ""
 
     def beat(
         self,

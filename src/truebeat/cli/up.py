@@ -15,6 +15,7 @@ from cyclopts import Parameter
 
 from truebeat import errors
 from truebeat.cli import connection
+from truebeat.cli.canvas import login_address
 from truebeat.cli.fleet import Fleet, Running, load
 from truebeat.cli.output import console, print_json
 
@@ -72,7 +73,7 @@ def _run(directory: Path, host: str, port: int, fleet: Fleet, *, json: bool) -> 
         kept = {key: value for key, value in os.environ.items() if key not in _NOT_FOR_WORKSPACES}
         own = {"TRUEBEAT_URL": url, "TRUEBEAT_TOKEN": token, "TRUEBEAT_DATA_DIR": str(directory)}
         running.start(fleet.workspace, {**kept, **own})
-        _tell_ready(url, directory, len(fleet.workspace), json=json)
+        _tell_ready(url, token, directory, len(fleet.workspace), json=json)
 
     try:
         # It starts PostgreSQL, starts it again when it dies, brings the schema up, and stops it at the end.
@@ -127,14 +128,23 @@ def admin_token(directory: Path) -> str:
     return token
 
 
-def _tell_ready(url: str, directory: Path, workspaces: int, *, json: bool) -> None:
+def _tell_ready(url: str, token: str, directory: Path, workspaces: int, *, json: bool) -> None:
     if json:
-        print_json({"url": url, "pid": os.getpid(), "data_dir": str(directory), "workspaces": workspaces})
+        print_json(
+            {
+                "url": url,
+                "canvas": login_address(url, token),
+                "pid": os.getpid(),
+                "data_dir": str(directory),
+                "workspaces": workspaces,
+            }
+        )
         return
     from rich.markup import escape
 
     out = console()
     out.print(f"[bold green]truebeat is up[/] at [bold]{escape(url)}[/]  (API: {escape(url)}/docs)")
+    out.print(f"  canvas   {escape(login_address(url, token))}", soft_wrap=True)
     out.print(f"  data     {escape(str(directory))}")
     if workspaces:
         out.print(f"  fleet    {workspaces} workspaces starting; their logs are in {escape(str(directory / 'logs'))}")

@@ -142,6 +142,21 @@ class RestartReply(Struct, kw_only=True):
     status: Status
 
 
+class Login(Struct, kw_only=True):
+    """POST /session: a token, or the code of a login link."""
+
+    token: Annotated[str, Meta(max_length=200)] = ""
+    code: Annotated[str, Meta(max_length=200)] = ""
+
+
+class SessionView(Struct, kw_only=True):
+    """GET /session: who this is."""
+
+    name: str
+    role: str
+    workspace_id: str | None
+
+
 class NewToken(Struct, kw_only=True):
     """POST /tokens. `workspace_id` is needed for the role "workspace" and refused for the others."""
 

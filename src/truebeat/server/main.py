@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from truebeat.errors import Conflict, Invalid, TruebeatError
 from truebeat.protocol import paths
 from truebeat.server.a2a.endpoint import A2AEndpoint
-from truebeat.server.api import routes
+from truebeat.server.api import canvas, routes
 from truebeat.server.api.events import EventStream
 from truebeat.server.api.heartbeat import HeartbeatEndpoint
 from truebeat.server.api.link import LinkEndpoint
@@ -23,6 +23,7 @@ from truebeat.server.background.event_pruner import EventPruner
 from truebeat.server.background.incident_keeper import IncidentKeeper
 from truebeat.server.background.lease_flusher import LeaseFlusher
 from truebeat.server.background.silence_watch import SilenceWatch
+from truebeat.server.background.stuck_restarter import StuckRestarter
 from truebeat.server.background.task_rescuer import TaskRescuer
 from truebeat.server.background.tasks import Duties
 from truebeat.server.leases import Leases
@@ -36,6 +37,7 @@ from truebeat.server.services.ledger import Ledger
 from truebeat.server.services.mailbox import Mailbox
 from truebeat.server.services.notices import Notices
 from truebeat.server.services.registration import Registrar
+from truebeat.server.services.sessions import Sessions
 from truebeat.server.services.tokens import Tokens
 from truebeat.server.services.workspaces import Workspaces
 from truebeat.server.store import leases as lease_store
@@ -84,6 +86,7 @@ class Services:
     workspaces: Workspaces
     registrar: Registrar
     tokens: Tokens
+    sessions: Sessions
     events: EventLog
     incidents: Incidents
     mailbox: Mailbox
@@ -133,7 +136,10 @@ class App:
             clock,
             beat_interval=settings.beat_interval,
         )
-        self.a2a = A2AEndpoint(self.mailbox, self.tokens, self.leases, database, clock, settings)
+        self.a2a = A2AEndpoint(self.mailbox, self.notices, self.tokens, self.leases, database, clock, settings)
+        self.stuck_restarter = StuckRestarter(
+            self.leases, self.health, self.link.probe, clock, restart_after=settings.restart_after
+        )
         self.health.on_restart.append(self.link.order_restart)
         self.health.on_removed.append(self.link.retire)
         self.health.on_removed.append(self.task_rescuer.on_removed)
@@ -143,6 +149,7 @@ class App:
             workspaces=self.workspaces,
             registrar=Registrar(database, self.workspaces, clock),
             tokens=self.tokens,
+            sessions=Sessions(database, self.tokens, clock, settings.admin_token),
             events=self.events,
             incidents=self.incidents,
             mailbox=self.mailbox,
@@ -159,6 +166,7 @@ class App:
         )
         bare: dict[tuple[str, str], ASGIApp] = {
             ("POST", paths.HEARTBEAT): heartbeat,
+            **canvas.endpoints(),
             ("WS", paths.LINK): self.link,
             ("POST", paths.A2A): self.a2a,
             ("GET", paths.A2A_CARD): self.a2a,
@@ -209,6 +217,7 @@ class App:
         self.duties.start("lease_flusher", self.lease_flusher.run)
         self.duties.start("event_pruner", self.event_pruner.run)
         self.duties.start("incident_keeper", self.incident_keeper.run)
+        self.duties.start("stuck_restarter", self.stuck_restarter.run)
         if self.settings.push_hosts:
             self.duties.start("a2a_push", self.a2a.run_push)
         self.duties.start("token_flusher", self._flush_tokens)
@@ -217,7 +226,6 @@ class App:
         """End every event stream and link: their clients dial again."""
         self.events.close()
         self.notices.close()
-        self.a2a.stop()
         try:
             async with asyncio.timeout(CLOSE_WITHIN):
                 await self.link.stop()

@@ -6,7 +6,7 @@ What a handler gets is typed and within its bounds; what it raises becomes a pro
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import msgspec
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from truebeat.server.api.routes import Route
     from truebeat.server.services.tokens import Tokens
 
+#: the canvas's login; HttpOnly, SameSite=Strict
+SESSION_COOKIE: Final = b"truebeat_session"
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -33,6 +36,10 @@ class Call:
     ids: dict[str, UUID]
     query: Any
     body: Any
+    #: what the principal was known by: an Authorization header, or a session cookie as one
+    credentials: bytes | None = None
+    #: over TLS, as far as this server knows
+    secure: bool = False
 
     @property
     def by(self) -> Principal:
@@ -43,11 +50,37 @@ class Call:
 
 
 def authorization(headers: list[tuple[bytes, bytes]]) -> bytes | None:
-    """The one Authorization header. Two would let a proxy and this server believe different ones: Unauthenticated."""
+    """The one Authorization header, else the session cookie in the form of one ("Session <secret>").
+
+    Two headers would let a proxy and this server believe different ones: Unauthenticated. A cookie that comes with a
+    foreign Origin was sent by another site's page: Forbidden. Browsers name the Origin of each WebSocket and of each
+    request that changes something.
+    """
     found = [value for name, value in headers if name == b"authorization"]
     if len(found) > 1:
         raise Unauthenticated("send exactly one Authorization header")
-    return found[0] if found else None
+    if found:
+        return found[0]
+    session = _session_cookie(headers)
+    if session is not None and not _same_origin(headers):
+        raise Forbidden("this page is not the server's own: a session cookie counts only from the canvas itself")
+    return session
+
+
+def _session_cookie(headers: list[tuple[bytes, bytes]]) -> bytes | None:
+    for name, value in headers:
+        if name == b"cookie":
+            for pair in value.split(b";"):
+                key, _, secret = pair.strip().partition(b"=")
+                if key == SESSION_COOKIE and secret:
+                    return b"Session " + secret
+    return None
+
+
+def _same_origin(headers: list[tuple[bytes, bytes]]) -> bool:
+    origins = [value for name, value in headers if name == b"origin"]
+    hosts = [value for name, value in headers if name == b"host"]
+    return not origins or (len(origins) == 1 and len(hosts) == 1 and origins[0].partition(b"://")[2] == hosts[0])
 
 
 def permit(principal: Principal, access: Permission) -> None:
@@ -90,7 +123,7 @@ async def _call(route: Route, request: Request, tokens: Tokens) -> Call:
     ids = {name: _id(name, text) for name, text in request.path_params.items()}
     query = None if route.query is None else _query(route.query, request)
     body = None if route.body is None else _decode(route.body, await _read(request))
-    return Call(principal, ids, query, body)
+    return Call(principal, ids, query, body, header, request.url.scheme == "https")
 
 
 def _id(name: str, text: str) -> UUID:

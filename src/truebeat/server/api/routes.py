@@ -16,7 +16,7 @@ from truebeat.protocol import paths
 from truebeat.protocol import resources as r
 from truebeat.protocol.events import EventPage
 from truebeat.protocol.incidents import IncidentDetail, IncidentPage
-from truebeat.server.api import events, incidents, openapi, probes, registry, tokens, workspaces
+from truebeat.server.api import events, incidents, openapi, probes, registry, sessions, tokens, workspaces
 from truebeat.server.api.call import endpoint
 
 if TYPE_CHECKING:
@@ -98,6 +98,17 @@ ROUTES: Final = (
     Route("GET", paths.INCIDENT, SEE, incidents.show,
           "One incident: timeline, evidence, stack, standard error",
           reply=IncidentDetail),
+    Route("GET", paths.SESSION, SEE, sessions.show,
+          "Who this is",
+          reply=r.SessionView),
+    Route("POST", paths.SESSION, PUBLIC, sessions.open_,
+          "Log the canvas in: a token or a login code becomes an HttpOnly cookie",
+          body=r.Login, reply=r.SessionView, status=201),
+    Route("DELETE", paths.SESSION, SEE, sessions.close,
+          "Log out",
+          status=204),
+    Route("GET", paths.CANVAS, PUBLIC, None, "The canvas: the page where people watch and drive the fleet"),
+    Route("GET", paths.CANVAS_ASSET, PUBLIC, None, "A file of the canvas"),
     Route("GET", paths.TOKENS, OPERATE, tokens.listing,
           "Tokens, oldest first, without their secrets",
           query=tokens.TokensQuery,

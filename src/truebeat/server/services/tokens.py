@@ -22,6 +22,7 @@ from truebeat.domain.access import Principal, Role
 from truebeat.domain.health import Status
 from truebeat.errors import Conflict, Gone, Invalid, NotFound, Unauthenticated, Unavailable
 from truebeat.protocol.resources import IssuedToken, TokenView
+from truebeat.server.store import sessions as session_store
 from truebeat.server.store import tokens as token_store
 from truebeat.server.store import workspaces as workspace_store
 from truebeat.server.store.tokens import TokenRow
@@ -47,6 +48,8 @@ ADMIN_NAME: Final = "TRUEBEAT_ADMIN_TOKEN"
 
 #: exactly one space and no padding: a valid token has few spellings, so the cache has few keys
 _BEARER: Final = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] ([!-~]{1,200})")
+#: what a session cookie is turned into (api/call.py)
+_SESSION: Final = re.compile(rb"Session ([!-~]{1,200})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +103,13 @@ class Tokens:
             raise Unauthenticated("a token is needed: Authorization: Bearer <token>")
         if (principal := self.known(header)) is not None:
             return principal
-        match = _BEARER.fullmatch(header)
+        session = _SESSION.fullmatch(header)
+        match = session or _BEARER.fullmatch(header)
         if match is None:
             raise Unauthenticated("the Authorization header must be: Bearer <token>")
         epoch = self._epoch
         try:
-            row = await self._check(digest(match.group(1)))
+            row = await self._check(digest(match.group(1)), by_session=session is not None)
         except Unavailable:
             entry = self._known.get(header)
             if entry is not None and self._clock.monotonic() < entry.good_until:
@@ -142,10 +146,15 @@ class Tokens:
             if header not in self._known and not ended.done():
                 ended.set_result(None)
 
-    async def _check(self, token_hash: bytes) -> TokenRow:
+    async def _check(self, secret_hash: bytes, *, by_session: bool) -> TokenRow:
         now = self._clock.now()
         async with self._database.acquire() as connection:
-            row = await token_store.by_hash(connection, token_hash)
+            if by_session:
+                row = await session_store.token_of(connection, secret_hash)
+            else:
+                row = await token_store.by_hash(connection, secret_hash)
+            if row is None and by_session:
+                raise Unauthenticated("this session has ended; log in again")
             if row is None:
                 raise Unauthenticated("this token is not known; get a new one, or re-read the token file")
             if row.workspace_id is not None:
@@ -176,6 +185,12 @@ class Tokens:
         self._epoch += 1
         for header in [header for header, entry in self._known.items() if entry.token_id in token_ids]:
             del self._known[header]
+        self._wake()
+
+    def forget_header(self, header: bytes) -> None:
+        """A session was closed: whoever holds a connection open by it is told."""
+        self._epoch += 1
+        self._known.pop(header, None)
         self._wake()
 
     def forget_workspace(self, workspace_id: str) -> None:

@@ -47,11 +47,11 @@ async def insert(conn: Any, row: TokenRow) -> None:
 
 async def by_hash(conn: Any, digest: bytes) -> TokenRow | None:
     """The token with that hash, valid or not: the caller looks at `expires_at` and `revoked_at`."""
-    return _row(await conn.fetchrow(_SQL["by_hash"], digest))
+    return token_row(await conn.fetchrow(_SQL["by_hash"], digest))
 
 
 async def get(conn: Any, token_id: UUID) -> TokenRow | None:
-    return _row(await conn.fetchrow(_SQL["get"], token_id))
+    return token_row(await conn.fetchrow(_SQL["get"], token_id))
 
 
 async def listing(conn: Any) -> list[TokenRow]:
@@ -101,5 +101,5 @@ def _facts(row: TokenRow) -> tuple[object, ...]:
     )
 
 
-def _row(found: Any) -> TokenRow | None:
+def token_row(found: Any) -> TokenRow | None:
     return None if found is None else TokenRow(**(dict(found) | {"role": Role(found["role"])}))

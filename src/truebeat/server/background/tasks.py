@@ -19,6 +19,8 @@ _running: set[asyncio.Task[Any]] = set()
 
 #: seconds before a duty that crashed is started again
 RESTART_DELAY = 1.0
+#: seconds before a duty that goes on is told again to stop
+STOP_AGAIN = 0.5
 
 
 def spawn(coroutine: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
@@ -65,7 +67,11 @@ class Duties:
         return {name: reason for name, (at, reason) in self.crashes.items() if now - at < within}
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Returns when all have ended. They are told more than once: a driver may turn a cancellation into an error of
+        its own, and the loop would go on.
+        """
+        while pending := [task for task in self._tasks if not task.done()]:
+            for task in pending:
+                task.cancel()
+            await asyncio.wait(pending, timeout=STOP_AGAIN)
         self._tasks.clear()

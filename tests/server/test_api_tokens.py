@@ -222,8 +222,8 @@ async def test_a_revocation_during_a_check_is_not_cached_over(tokens, monkeypatc
     issued = await tokens.issue("x", Role.MEMBER)
     check = tokens._check
 
-    async def revoked_meanwhile(token_hash):
-        row = await check(token_hash)
+    async def revoked_meanwhile(token_hash, **how):
+        row = await check(token_hash, **how)
         await tokens.revoke(UUID(str(row.id)))
         return row
 

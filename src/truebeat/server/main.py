@@ -19,6 +19,7 @@ from truebeat.server.api.heartbeat import HeartbeatEndpoint
 from truebeat.server.api.link import LinkEndpoint
 from truebeat.server.api.probes import Probes
 from truebeat.server.api.problems import from_starlette, problem_response, unexpected_response
+from truebeat.server.api.tasks import TaskStream
 from truebeat.server.background.event_pruner import EventPruner
 from truebeat.server.background.incident_keeper import IncidentKeeper
 from truebeat.server.background.lease_flusher import LeaseFlusher
@@ -175,6 +176,7 @@ class App:
             ("POST", paths.A2A_BELOW): self.a2a,
             ("DELETE", paths.A2A_BELOW): self.a2a,
             ("WS", paths.EVENTS): EventStream(self.events, self.tokens),
+            ("WS", paths.TASK_UPDATES): TaskStream(self.mailbox, self.tokens),
         }
         router = Starlette(
             routes=routes.build(services, self.tokens, bare),

@@ -5,7 +5,7 @@ What a handler gets is typed and within its bounds; what it raises becomes a pro
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -14,11 +14,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from truebeat.errors import Forbidden, Invalid, NotFound, TooLarge, TruebeatError, Unauthenticated
-from truebeat.protocol.resources import BODY_LIMIT
 from truebeat.server.api.problems import problem_response, unexpected_response
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from truebeat.domain.access import Permission, Principal
     from truebeat.server.api.routes import Route
@@ -40,6 +39,7 @@ class Call:
     credentials: bytes | None = None
     #: over TLS, as far as this server knows
     secure: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def by(self) -> Principal:
@@ -122,8 +122,8 @@ async def _call(route: Route, request: Request, tokens: Tokens) -> Call:
         principal = await tokens.authenticate(header)
     ids = {name: _id(name, text) for name, text in request.path_params.items()}
     query = None if route.query is None else _query(route.query, request)
-    body = None if route.body is None else _decode(route.body, await _read(request))
-    return Call(principal, ids, query, body, header, request.url.scheme == "https")
+    body = None if route.body is None else _decode(route.body, await _read(request, route.body_limit))
+    return Call(principal, ids, query, body, header, request.url.scheme == "https", request.headers)
 
 
 def _id(name: str, text: str) -> UUID:
@@ -143,17 +143,17 @@ def _query(kind: type[Any], request: Request) -> Any:
         raise Invalid(f"query: {error}") from None
 
 
-async def _read(request: Request) -> bytes:
-    """At most BODY_LIMIT bytes; a larger body is refused before it is read, or as soon as it proves larger."""
-    too_large = TooLarge(f"a body is at most {BODY_LIMIT} bytes", limit=BODY_LIMIT)
+async def _read(request: Request, limit: int) -> bytes:
+    """At most `limit` bytes; a larger body is refused before it is read, or as soon as it proves larger."""
+    too_large = TooLarge(f"a body is at most {limit} bytes", limit=limit)
     announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced[:20]) > BODY_LIMIT:
+    if announced.isdecimal() and int(announced[:20]) > limit:
         raise too_large
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size > BODY_LIMIT:
+        if size > limit:
             raise too_large
         chunks.append(chunk)
     return b"".join(chunks)

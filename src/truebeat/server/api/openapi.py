@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, Response
 
 from truebeat import __version__
 from truebeat.protocol.resources import BODY_LIMIT, Problem
+from truebeat.protocol.tasks import TASK_BODY_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,7 +55,8 @@ def describe() -> dict[str, Any]:
             "title": "truebeat",
             "version": __version__,
             "summary": "A control plane for fleets of AI agents whose heartbeats can't lie.",
-            "description": f"Bodies are at most {BODY_LIMIT} bytes. Unknown fields are ignored, wrong types refused.",
+            "description": f"Bodies are at most {BODY_LIMIT} bytes, tasks {TASK_BODY_LIMIT}. "
+            "Unknown fields are ignored, wrong types refused.",
         },
         "paths": described,
         "components": {

@@ -14,9 +14,10 @@ from starlette.routing import WebSocketRoute
 from truebeat.domain.access import Permission
 from truebeat.protocol import paths
 from truebeat.protocol import resources as r
+from truebeat.protocol import tasks as t
 from truebeat.protocol.events import EventPage
 from truebeat.protocol.incidents import IncidentDetail, IncidentPage
-from truebeat.server.api import events, incidents, openapi, probes, registry, sessions, tokens, workspaces
+from truebeat.server.api import events, incidents, openapi, probes, registry, sessions, tasks, tokens, workspaces
 from truebeat.server.api.call import endpoint
 
 if TYPE_CHECKING:
@@ -46,9 +47,11 @@ class Route:
     status: int = 200
     #: a token is looked at if one is sent
     optional_token: bool = False
+    #: bytes of a request body
+    body_limit: int = r.BODY_LIMIT
 
 
-SEE, OPERATE, BEAT = Permission.SEE, Permission.OPERATE, Permission.BEAT
+SEE, SEND, OPERATE, BEAT = Permission.SEE, Permission.SEND, Permission.OPERATE, Permission.BEAT
 
 # fmt: off
 ROUTES: Final = (
@@ -87,6 +90,21 @@ ROUTES: Final = (
           "A2A by REST: message:send, message:stream, tasks/{id}:cancel ...; v0.3 is the JSON-RPC endpoint of 0.3"),
     Route("DELETE", paths.A2A_BELOW, SEE, None,
           "A2A by REST: tasks/{id}/pushNotificationConfigs/{id}"),
+    Route("POST", paths.WORKSPACE_TASKS, SEND, tasks.send,
+          "Send a task, or the reply to one: it is kept until it has ended; `availability` says what to expect. "
+          "An Idempotency-Key header makes a repeated send the same task for 24 hours",
+          body=t.NewTask, reply=t.TaskView, status=202, body_limit=t.TASK_BODY_LIMIT),
+    Route("GET", paths.WORKSPACE_TASKS, SEE, tasks.page,
+          "Its tasks, the newest change first; texts only for those who may read them",
+          query=tasks.TasksQuery, reply=t.TaskPage),
+    Route("GET", paths.TASK, SEE, tasks.show,
+          "One task; with `wait` its end is waited for, but never in vain",
+          query=tasks.TaskQuery, reply=t.TaskView),
+    Route("POST", paths.TASK_CANCEL, SEND, tasks.cancel,
+          "Cancel: at once, or, while its worker can be told, when that has answered",
+          reply=t.TaskView),
+    Route("WS", paths.TASK_UPDATES, SEE, None,
+          "One update of a task a text frame, after `after`, until the last"),
     Route("GET", paths.EVENTS, SEE, events.read,
           "Events after `since`, oldest first; 410 when those were pruned",
           query=events.EventsQuery, reply=EventPage),

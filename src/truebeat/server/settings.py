@@ -36,7 +36,9 @@ class Settings:
     link_grace: float = 5.0
     #: a first beat is expected within this
     provisioning_deadline: float = 120.0
-    #: events older than this are dropped
+    #: what this server itself finds stuck, and stays so for so long, gets a restart
+    restart_after: float = 30.0
+    #: events and closed incidents older than this are dropped
     event_retention: float = 7 * 86400.0
     #: connections to the database at most; one more guards that this server is the only one
     database_connections: int = 10
@@ -76,6 +78,7 @@ class Settings:
             lease=_seconds(env, "TRUEBEAT_LEASE", 45.0, 0.5, 86400),
             link_grace=_seconds(env, "TRUEBEAT_LINK_GRACE", 5.0, 0, 3600),
             provisioning_deadline=_seconds(env, "TRUEBEAT_PROVISIONING_DEADLINE", 120.0, 1, 86400),
+            restart_after=_seconds(env, "TRUEBEAT_RESTART_AFTER", 30.0, 0.1, 86400),
             event_retention=_seconds(env, "TRUEBEAT_EVENT_RETENTION", 7 * 86400.0, 60, 10 * 365 * 86400),
             open_workspace=env.get("TRUEBEAT_OPEN_WORKSPACE", "").strip(),
             public_url=env.get("TRUEBEAT_PUBLIC_URL", "").strip().rstrip("/"),

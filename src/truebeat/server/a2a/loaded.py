@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from a2a.compat.v0_3.jsonrpc_adapter import JSONRPC03Adapter
 from a2a.extensions.common import HTTP_EXTENSION_HEADER, get_requested_extensions
 from a2a.server.context import ServerCallContext
 from a2a.server.routes.common import ServerCallContextBuilder
@@ -90,6 +89,9 @@ class Loaded:
 
 
 def _check_legacy(body: dict[str, Any]) -> None:
+    # The SDK's modules import each other in a circle, which only this order gets through.
+    from a2a.compat.v0_3.jsonrpc_adapter import JSONRPC03Adapter
+
     model: Any = JSONRPC03Adapter.METHOD_TO_MODEL[body["method"]]
     try:
         model.model_validate(body)

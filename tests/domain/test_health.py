@@ -7,6 +7,8 @@ import pytest
 from truebeat.domain.health import (
     Beat,
     BudgetSpent,
+    DeliveriesStuck,
+    DeliverySucceeded,
     GenerationVerified,
     LeaseExpired,
     ProvisioningExpired,
@@ -17,6 +19,8 @@ from truebeat.domain.health import (
     Symptom,
     created,
     judge,
+    rejects_work,
+    takes_work,
 )
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -184,3 +188,109 @@ def test_removed_is_final(late):
 def test_a_huge_reason_is_cut():
     record = run(ONLINE, Beat("wedged", 0.0, "x" * 1_000_000))
     assert len(record.open(Symptom.WEDGED).detail) == 2000
+
+
+# --- evidence, canary, senders ------------------------------------------------------------------------------------
+
+
+def beat(state="", *, generation=1, **more):
+    return Beat(state, None if state is None else 0.0, generation=generation, **more)
+
+
+SUPERVISED = run(created(T0), beat())
+STALLED = run(SUPERVISED, beat(stall="the event loop has been blocked for 2.1 s"))
+DEAF = run(SUPERVISED, beat(canary_failures=2, canary_detail="no answer within 5 s"))
+
+
+def test_evidence_that_stands_still_degrades_although_it_claims_health():
+    assert STALLED.status is Status.DEGRADED
+    assert STALLED.conditions[0].witness == "evidence"
+    assert run(STALLED, beat(stall="")).status is Status.ONLINE
+
+
+@pytest.mark.parametrize("later", [beat(stall=None), beat(None, stall=None), Beat(None, None)])
+def test_a_beat_without_evidence_ends_no_stall(later):
+    assert run(STALLED, later).open(Symptom.STALLED)
+
+
+def test_two_failed_canaries_in_a_row_mean_unresponsive_and_one_does_not():
+    assert run(SUPERVISED, beat(canary_failures=1)).status is Status.ONLINE
+    found = DEAF.open(Symptom.UNRESPONSIVE)
+    assert (found.witness, found.detail) == ("canary", "2 canaries in a row failed: no answer within 5 s")
+    assert run(DEAF, beat(canary_failures=None)).open(Symptom.UNRESPONSIVE)
+    assert run(DEAF, beat(canary_failures=1)).open(Symptom.UNRESPONSIVE)
+    assert run(DEAF, beat(canary_failures=0)).status is Status.ONLINE
+
+
+def test_a_passed_canary_of_one_that_admits_a_wedge_closes_nothing():
+    assert run(DEAF, beat("wedged", canary_failures=0)).open(Symptom.UNRESPONSIVE)
+
+
+@pytest.mark.parametrize("record", [STALLED, DEAF])
+def test_a_new_generation_closes_what_the_old_left_only_once_verified(record):
+    starting = run(record, beat(None, generation=2, stall="", canary_failures=None))
+    assert starting.status is Status.DEGRADED
+    assert run(starting, beat(None, generation=2, stall="", canary_failures=0)).status is Status.DEGRADED
+    assert run(starting, beat("", generation=2, stall="")).status is Status.ONLINE
+
+
+def test_a_condition_belongs_to_the_generation_that_has_it():
+    """Otherwise the next beat of the same generation would pass for a verified newer one."""
+    stuck = run(SUPERVISED, beat(generation=2, canary_failures=2))
+    assert run(stuck, beat(generation=2, canary_failures=None)).open(Symptom.UNRESPONSIVE)
+
+
+@pytest.mark.parametrize(("tasks", "senders", "opens"), [(1, 1, False), (2, 1, True), (1, 2, True), (2, 2, True)])
+def test_senders_without_progress(tasks, senders, opens):
+    stuck = run(SUPERVISED, DeliveriesStuck(tasks, senders))
+    assert (stuck.open(Symptom.UNRESPONSIVE) is not None) is opens
+    if opens:
+        assert stuck.conditions[0].witness == "sender"
+        assert run(stuck, beat(canary_failures=0)).status is Status.DEGRADED  # the canary does not see what senders see
+        assert run(stuck, DeliverySucceeded()).status is Status.ONLINE
+        assert run(stuck, beat(generation=2)).status is Status.ONLINE
+
+
+def test_disagreement_needs_two_other_witnesses_and_a_claim_of_health():
+    both = run(STALLED, beat(stall="still", canary_failures=2))
+    assert symptoms(both) == ["stalled", "unresponsive", "disagreement"]
+    assert "evidence (stalled) and canary (unresponsive)" in both.open(Symptom.DISAGREEMENT).detail
+    admitted = run(both, beat("wedged", stall="still", canary_failures=2))
+    assert symptoms(admitted) == ["wedged", "stalled", "unresponsive"]
+    assert symptoms(run(both, beat(stall="", canary_failures=2))) == ["unresponsive"]
+    assert symptoms(run(both, DeliverySucceeded())) == ["stalled"]
+
+
+def test_an_old_generations_testimony_is_fenced():
+    new = run(SUPERVISED, beat(generation=2))
+    for old in (beat(stall="still"), beat(canary_failures=9), beat("wedged")):
+        assert judge(new, old, T0).record is new
+
+
+def test_once_its_supervisor_is_silent_a_plain_beat_is_all_there_is():
+    both = run(STALLED, beat(stall="still", canary_failures=2), LeaseExpired(45))
+    assert run(both, HEALTHY).status is Status.ONLINE
+    assert run(both, WEDGED).status is Status.DEGRADED
+
+
+def test_an_ordered_restart_closes_nothing_until_its_generation_is_verified():
+    ordered = run(STALLED, RestartOrdered())
+    assert ordered.status is Status.DEGRADED
+    assert ordered.restart_pending
+    assert run(ordered, beat(None, generation=2, stall="")).status is Status.DEGRADED
+    assert run(ordered, beat(generation=2, stall="")).status is Status.ONLINE
+
+
+def test_who_takes_work_and_who_is_refused_any():
+    errors = run(SUPERVISED, Beat("", 0.9, generation=1))
+    for record in (SUPERVISED, errors):
+        assert takes_work(record)
+    for record in (created(T0), STALLED, DEAF, run(errors, RestartOrdered()), run(SUPERVISED, LeaseExpired(45))):
+        assert not takes_work(record)
+        assert not rejects_work(record)
+    for record in (run(SUPERVISED, BudgetSpent("five", 1)), run(SUPERVISED, RemovalOrdered())):
+        assert rejects_work(record)
+        assert not takes_work(record)
+    begun = run(errors, Beat(None, None, generation=2))  # a start is awaited also where errors are open
+    assert not takes_work(begun)
+    assert takes_work(run(begun, Beat("", None, generation=2)))

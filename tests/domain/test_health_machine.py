@@ -11,6 +11,8 @@ from truebeat.domain.health import (
     RULES,
     Beat,
     BudgetSpent,
+    DeliveriesStuck,
+    DeliverySucceeded,
     GenerationVerified,
     LeaseExpired,
     ProvisioningExpired,
@@ -21,6 +23,8 @@ from truebeat.domain.health import (
     changes_nothing,
     created,
     judge,
+    rejects_work,
+    takes_work,
 )
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -30,6 +34,8 @@ beats = st.builds(
     error_rate=st.one_of(st.none(), st.floats(0, 1)),
     sample_error=st.text(max_size=20),
     generation=st.one_of(st.none(), st.integers(0, 6)),
+    stall=st.sampled_from([None, "", "", "no evidence for 46 s"]),
+    canary_failures=st.sampled_from([None, 0, 0, 1, 2, 3]),
 )
 
 
@@ -68,7 +74,24 @@ class Judged(RuleBasedStateMachine):
             if observation.runtime_state == "wedged" and not self.ever_removed:
                 fenced = observation.generation is not None and observation.generation < before.generation
                 assert fenced or after.open(Symptom.WEDGED)
+            self.check_evidence(before, observation, after)
         self.record = after
+
+    def check_evidence(self, before, beat, after):
+        if self.ever_removed or (beat.generation is not None and beat.generation < before.generation):
+            return
+        both = after.open(Symptom.STALLED) and after.open(Symptom.UNRESPONSIVE)
+        assert bool(after.open(Symptom.DISAGREEMENT)) == bool(beat.runtime_state == "" and both)
+        if beat.stall:
+            assert after.open(Symptom.STALLED)
+        if (beat.canary_failures or 0) >= 2:
+            assert after.open(Symptom.UNRESPONSIVE)
+        for symptom in (Symptom.STALLED, Symptom.UNRESPONSIVE):
+            stuck = before.open(symptom)
+            if stuck is not None and after.open(symptom) is None and beat.runtime_state != "":
+                # only moving evidence of the very generation closes it without a claim of health
+                assert symptom is Symptom.STALLED
+                assert beat.generation == stuck.generation
 
     @rule(beat=beats)
     def beat(self, beat):
@@ -89,6 +112,14 @@ class Judged(RuleBasedStateMachine):
     @rule(generation=st.integers(0, 6))
     def generation_is_verified(self, generation):
         self.observe(GenerationVerified(generation))
+
+    @rule(tasks=st.integers(0, 3), senders=st.integers(0, 3))
+    def deliveries_are_stuck(self, tasks, senders):
+        self.observe(DeliveriesStuck(tasks, senders))
+
+    @rule()
+    def a_delivery_succeeds(self):
+        self.observe(DeliverySucceeded())
 
     @rule()
     def restart_is_ordered(self):
@@ -111,6 +142,23 @@ class Judged(RuleBasedStateMachine):
     def conditions_are_ordered_and_unique(self):
         places = [list(RULES).index(condition.symptom) for condition in self.record.conditions]
         assert places == sorted(set(places))
+
+    @invariant()
+    def disagreement_is_between_two_others_and_the_claim(self):
+        if self.record.open(Symptom.DISAGREEMENT) and not self.ever_removed:
+            assert self.record.open(Symptom.STALLED)
+            assert self.record.open(Symptom.UNRESPONSIVE)
+
+    @invariant()
+    def work_goes_only_where_it_will_be_done(self):
+        record = self.record
+        assert rejects_work(record) == (record.status in {Status.FAILED, Status.REMOVED})
+        if takes_work(record):
+            assert record.status in {Status.ONLINE, Status.DEGRADED}
+            assert not record.restart_pending
+            assert {condition.symptom for condition in record.conditions} <= {Symptom.ERRORS}
+        if record.status is Status.ONLINE:
+            assert takes_work(record) or record.restart_pending
 
     @invariant()
     def removed_is_final(self):

@@ -9,6 +9,7 @@ fix:
     uv run ruff check --fix .
     uv run ruff format .
     uv run python -m truebeat.kit.states_page --write docs/states.md
+    uv run python -m truebeat.kit.phases_page --write docs/phases.md
     uv run python -m truebeat.kit.symptoms_page --write docs/symptoms.md
 
 # lint, types, import contracts, generated docs, tests
@@ -20,6 +21,7 @@ lint:
     uv run mypy
     uv run lint-imports
     uv run python -m truebeat.kit.states_page --check docs/states.md
+    uv run python -m truebeat.kit.phases_page --check docs/phases.md
     uv run python -m truebeat.kit.symptoms_page --check docs/symptoms.md
 
 test *ARGS:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 
 from truebeat.domain.health import (
     PRECEDENCE,
@@ -12,6 +11,8 @@ from truebeat.domain.health import (
     Beat,
     BudgetSpent,
     Condition,
+    DeliveriesStuck,
+    DeliverySucceeded,
     GenerationVerified,
     LeaseExpired,
     Observation,
@@ -22,6 +23,7 @@ from truebeat.domain.health import (
     Symptom,
     judge,
 )
+from truebeat.kit.generated import main
 
 _AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -34,6 +36,11 @@ _OBSERVATIONS: tuple[tuple[str, Observation], ...] = (
     ("beat, unknown state", Beat("pondering", 0.0, generation=1)),
     ("beat, state not known", Beat(None, None, generation=1)),
     ("same of a new generation", Beat(None, None, generation=2)),
+    ("healthy beat, moving, canary passed", Beat("", 0.0, generation=1, stall="", canary_failures=0)),
+    ("healthy beat, standing still", Beat("", 0.0, generation=1, stall="why")),
+    ("healthy beat, two canaries failed", Beat("", 0.0, generation=1, canary_failures=2)),
+    ("deliveries stuck", DeliveriesStuck(2, 2)),
+    ("delivery succeeded", DeliverySucceeded()),
     ("lease expired", LeaseExpired(45)),
     ("provisioning deadline", ProvisioningExpired(120)),
     ("restart budget spent", BudgetSpent("why", 1)),
@@ -41,6 +48,13 @@ _OBSERVATIONS: tuple[tuple[str, Observation], ...] = (
     ("restart ordered", RestartOrdered()),
     ("removal ordered", RemovalOrdered()),
 )
+
+
+#: what is open together with a symptom that never is alone
+_TOGETHER = {
+    Symptom.OVERDUE: (Symptom.OVERDUE, Symptom.AWAITING),
+    Symptom.DISAGREEMENT: (Symptom.STALLED, Symptom.UNRESPONSIVE, Symptom.DISAGREEMENT),
+}
 
 
 def page() -> str:
@@ -85,27 +99,11 @@ def page() -> str:
 def _records() -> list[tuple[str, Record]]:
     records = [("nothing: online", Record(generation=1))]
     for symptom in reversed(RULES):
-        symptoms = (symptom, Symptom.AWAITING) if symptom is Symptom.OVERDUE else (symptom,)
+        symptoms = _TOGETHER.get(symptom, (symptom,))
         conditions = tuple(Condition(each, "why", _AT, 1) for each in symptoms)
         records.append((f"{' + '.join(symptoms)}: {RULES[symptom].status}", Record(conditions, generation=1)))
     return records
 
 
-def main(arguments: list[str]) -> int:
-    """Exit status 1 if `--check` finds the page stale."""
-    match arguments:
-        case ["--write", path]:
-            Path(path).write_text(page(), encoding="utf-8")
-            return 0
-        case ["--check", path]:
-            if Path(path).read_text(encoding="utf-8") == page():
-                return 0
-            print(f"{path} is stale; run `just fix`", file=sys.stderr)
-            return 1
-        case _:
-            print("usage: states_page (--write | --check) PATH", file=sys.stderr)
-            return 2
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:], page))

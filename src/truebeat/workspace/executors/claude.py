@@ -1,68 +1,83 @@
-"""Claude Code through claude-agent-sdk (extra "claude").
+"""Claude Code through claude-agent-sdk (extra "claude"). Its options are in docs/executors.md.
 
-Options: model, cwd, cli_path, system_prompt, permission_mode, allowed_tools and setting_sources (comma-separated; none
-by default), connect_deadline (30 s), stream_idle_timeout (60 s), api_timeout (120 s), max_retries (6).
+claude_options.py   the options, and the SDK's options made of them
+claude_cli.py       the CLI's processes: found, killed, none left behind
+claude_connect.py   one client: deadlines, drained stream, exit watcher
+claude_stream.py    messages to outputs and phases
+claude_sessions.py  which session continues which conversation
+claude_recovery.py  the ladder
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import sys
-from collections import deque
-from contextlib import suppress
+from contextlib import aclosing
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from truebeat.workspace import processes
-from truebeat.workspace.executors import threads
+from truebeat.domain.symptoms import classify
+from truebeat.workspace.executors import claude_recovery, threads
 from truebeat.workspace.executors.base import (
     AnsweredError,
     ConfigurationError,
     Executor,
     Options,
     Output,
-    Progress,
     Result,
-    Text,
+    Step,
     Turn,
     TurnError,
 )
+from truebeat.workspace.executors.claude_connect import Connection
+from truebeat.workspace.executors.claude_options import Settings
+from truebeat.workspace.executors.claude_sessions import Sessions
+from truebeat.workspace.executors.claude_stream import Reader
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
-#: bytes of one line from the CLI; the SDK's own default of 1 MiB kills its reader on a large tool result
-_BUFFER: Final = 16 * 1024 * 1024
-#: seconds from the CLI's death, or its SIGKILL, until the SDK must have noticed
-_NOTICE: Final = 1.0
-#: seconds within which the SDK must have started the CLI
-_SPAWN: Final = 3.0
-#: seconds the CLI may take to save its session when the worker stops
-_SAVE: Final = 1.5
+#: seconds for a result that comes after the interrupt of a turn that was already complete
+_LATE: Final = 2.0
+_NO_SESSION: Final = "no conversation found with session id"
+_INTERRUPTED: Final = (
+    "[An earlier attempt at this message was interrupted before it ended. Part of the work may be done already: "
+    "look before you do anything twice.]\n\n"
+)
+_BEGUN_ANEW: Final = "[The earlier part of this conversation could not be restored.]\n\n"
 
 
 class ClaudeExecutor(Executor):
-    """One SDK client at a time. A client that may be broken is never used again: its CLI is killed, a fresh one opened.
+    """One live client at a time; a turn of another conversation opens a fresh one that resumes its session.
 
-    The SDK alone would wait 60 s for a CLI that never answers, then 10 s more to end it: here the CLI is killed at the
-    deadline, which makes the SDK's own waits end at once.
+    When a client was lost by a fault, `runtime_pid` goes on naming its dead CLI and the probe fails, until a repair
+    or the next turn has opened a fresh one: a workspace that can't work must not look as if it could.
     """
 
     probe_timeout = 5.0
 
     def __init__(self, target: str | Sequence[str], options: Options) -> None:
         super().__init__(target, options)
-        self._deadline = options.seconds("connect_deadline", 30.0)
+        self._settings = Settings(options, self.probe_timeout)
+        self._limits = self._settings.limits
+        #: three connects of the ladder, each with its probe and its teardown
+        self.recovery_timeout = 3 * (self._limits.connect + self._limits.probe) + 5.0
+        self._sessions = Sessions(self._settings.state_dir)
         self._sdk: Any = None
-        self._client: Any = None
-        self._cli: list[processes.Process] = []
-        #: the CLI may exit on purpose after it reported a failed turn; that is no wedge
+        self._connection: Connection | None = None
+        self._connecting = False
+        #: the CLI may exit on purpose after it reported a failed turn; that is no fault
         self._may_exit = False
-        self._stderr: deque[str] = deque(maxlen=20)
-        self._environment = self._limits()
+        #: why there is no client; "" while there is one, or none is needed
+        self._lost = ""
+        #: the conversation that the lost client carried
+        self._lost_context: str | None = None
+        self._reader: Reader | None = None
+        self._moved_at = 0.0
+        #: probes that were begun since one was answered
+        self._unanswered = 0
+        self._noted = ""
+        #: sessions that broke the stream; one that does so again when it is resumed is given up
+        self._poisoned: set[str] = set()
 
     async def start(self) -> None:
         try:
@@ -72,221 +87,285 @@ class ClaudeExecutor(Executor):
             raise ConfigurationError(
                 f"the claude executor needs claude-agent-sdk ({error}): install truebeat[claude]"
             ) from error
-        cwd, cli = self.options.text("cwd"), self.options.text("cli_path")
-        if cwd and not Path(cwd).is_dir():
-            raise ConfigurationError(f"the working directory {cwd!r} does not exist; create it or change option cwd")
-        if cli and not os.access(cli, os.X_OK):
-            raise ConfigurationError(f"cli_path={cli!r} is not a program that can be run; correct it or leave it out")
-        await self._connect()
+        self._settings.check()
+        await self._sessions.load()
+        try:
+            await self._open("")
+        except ConfigurationError:
+            raise
+        except Exception:
+            if not self._settings.extras:
+                raise
+            async with aclosing(claude_recovery.blame(self, self._settings.extras)) as steps:
+                if not any([step.ok async for step in steps]):
+                    raise
+
+    # -- a turn
 
     async def run(self, turn: Turn) -> AsyncGenerator[Output, None]:
-        if self._client is None or (self._may_exit and not self._alive()):
-            await self._discard()
-            await self._connect()
         try:
-            await self._client.query(turn.text)
-            async for output in self._answer():
+            connection, anew = await self._client_for(turn.context_id)
+        except ConfigurationError as error:
+            self._tell(str(error))
+            raise AnsweredError(str(error)) from error
+        reader = self._reader = Reader(self._sdk)
+        try:
+            self._move()
+            await connection.send(
+                (_INTERRUPTED if turn.interrupted else "") + (_BEGUN_ANEW if anew else "") + turn.text
+            )
+            for output in reader.enter("waiting_model"):
                 yield output
+            while reader.result is None:
+                message = await self._next(connection, reader)
+                if message is None:
+                    yield Result(await self._without_result(connection, reader))
+                    return
+                for output in reader.read(message):
+                    self._move()
+                    yield output
+                await self._remember(connection, turn.context_id, reader.session)
+            yield await self._result(connection, reader)
         except AnsweredError:
-            self._may_exit = True
-            self.runtime_pid = None
             raise
         except Exception as error:
-            words = self._last_words(error)
-            await self._discard()
-            if words:
-                raise TurnError(f"{error}: {words}") from error
+            await self._lose(connection, claude_recovery.said(error))
             raise
-        except BaseException:  # cancelled, or the consumer left: the client's stream is in an unknown place
-            await self._discard()
+        except BaseException:  # cancelled, or the consumer left
+            await self._stop_turn(connection)
             raise
-
-    async def probe(self) -> None:
-        """`get_mcp_status` is answered by the CLI's control channel in milliseconds, even while the upstream hangs."""
-        if self._client is None:
-            return
-        if self._may_exit and not self._alive():
-            await self._discard()
-            return
-        await self._client.get_mcp_status()
-
-    async def close(self) -> None:
-        self.runtime_pid = None
-        if self._client is None:
-            return
-        kill = asyncio.get_running_loop().call_later(_SAVE, self._kill)
-        try:
-            await self._client.disconnect()
         finally:
-            kill.cancel()
-            self._kill()
+            self._reader = None
 
-    # -- the turn
+    async def _next(self, connection: Connection, reader: Reader) -> Any:
+        """The next message; None if the turn is complete and its result does not come."""
+        if not reader.final:
+            return await connection.next()
+        try:
+            async with asyncio.timeout(self._limits.result):
+                return await connection.next()
+        except TimeoutError:
+            return None
 
-    async def _answer(self) -> AsyncGenerator[Output, None]:
-        sdk = self._sdk
-        pieces: list[str] = []
-        streamed = False
-        async for message in self._client.receive_response():
-            if isinstance(message, sdk.ResultMessage):
-                if message.is_error:
-                    raise AnsweredError(_failure(message))
-                self._may_exit = False
-                self.runtime_pid = self._cli[0].pid if self._cli else None
-                yield Result(message.result or "".join(pieces))
-                return
-            if getattr(message, "parent_tool_use_id", None) is not None:
-                yield Progress("subagent")
-            elif isinstance(message, sdk.types.StreamEvent):
-                delta = message.event.get("delta") or {}
-                if delta.get("type") == "text_delta" and delta.get("text"):
-                    streamed = True
-                    pieces.append(delta["text"])
-                    yield Text(delta["text"])
-                else:
-                    yield Progress(str(message.event.get("type", "stream")))
-            elif isinstance(message, sdk.AssistantMessage):
-                for block in message.content:
-                    if isinstance(block, sdk.TextBlock) and not streamed and message.error is None:
-                        pieces.append(block.text)
-                        yield Text(block.text)
-                    elif isinstance(block, sdk.ToolUseBlock):
-                        yield Progress(f"tool {block.name}")
-                streamed = False
-            else:
-                yield Progress(str(getattr(message, "subtype", type(message).__name__)))
-        raise TurnError("the Claude CLI ended the turn without a result")
+    async def _result(self, connection: Connection, reader: Reader) -> Result:
+        message = reader.result
+        if not message.is_error:
+            self._may_exit = False
+            self.runtime_pid = connection.pid
+            self._tell("")
+            return Result(message.result or reader.text)
+        self._may_exit = True
+        self.runtime_pid = None
+        said = message.result or "; ".join(message.errors or ()) or message.subtype
+        said += f" (HTTP {message.api_error_status})" if message.api_error_status else ""
+        if _NO_SESSION in said.lower() and connection.context is not None:
+            await self._sessions.forget(connection.context)
+        meaning = claude_recovery.naming(said)
+        if meaning is None:
+            raise AnsweredError(f"the turn failed: {said}")
+        row = classify(said)
+        self._tell(f"{meaning}: {said}. {row.action if row else ''}".strip())
+        raise AnsweredError(f"the turn failed ({meaning}): {said}")
+
+    async def _without_result(self, connection: Connection, reader: Reader) -> str:
+        """The answer of a turn that was complete and whose result was never sent."""
+        text, late = reader.text, None
+        try:
+            async with asyncio.timeout(self._limits.interrupt):
+                await connection.client.interrupt()
+            async with asyncio.timeout(_LATE):
+                while not isinstance(late, self._sdk.ResultMessage):
+                    late = await connection.next()
+        except Exception:
+            # no late result; what was streamed is the answer
+            late = None
+        if late is not None and not late.is_error:
+            return late.result or text
+        await self._lose(connection, "the turn was done and the result was never sent")
+        if not text.strip():
+            raise TurnError("the result was never sent, and there is no text to answer with")
+        return text
+
+    async def _stop_turn(self, connection: Connection) -> None:
+        """After a cancellation: an interrupt ends the turn within interrupt_timeout, or SIGKILL ends the client."""
+        if self._unanswered or connection.over:
+            await self._lose(connection, "the turn was stopped while the CLI did not answer")
+            return
+        reason = "the CLI did not acknowledge the interrupt"
+        try:
+            async with asyncio.timeout(self._limits.interrupt):
+                await connection.client.interrupt()
+                reason = "the interrupt was acknowledged and ignored"
+                while not isinstance(await connection.next(), self._sdk.ResultMessage):
+                    continue
+        except Exception:
+            await self._lose(connection, reason)
+        except BaseException:
+            connection.kill()
+            raise
 
     # -- the client
 
-    async def _connect(self) -> None:
-        """A fresh client, or an error by the deadline; then no CLI is left behind."""
-        before = _children()
-        client = self._sdk.ClaudeSDKClient(self._sdk_options())
+    async def _client_for(self, context: str) -> tuple[Connection, bool]:
+        """A client that carries that conversation; true if an earlier part of it was lost."""
+        connection = self._connection
+        if connection is not None and not connection.over and (connection.alive() or not self._may_exit):
+            fresh = connection.context is None and not self._sessions.get(context)
+            if fresh or connection.context == context:
+                connection.context = context
+                return connection, False
+        session = self._sessions.get(context)
+        self.runtime_pid = None
+        if connection is not None:
+            self._connection = None
+            await (connection.discard() if connection.over else connection.close())
+        anew = False
         try:
-            await self._within_deadline(client, before)
-        except BaseException:
-            self._cli = sorted(_children() - before)
-            self._kill()
+            connection = await self._open(session)
+        except ConfigurationError:
             raise
-        self._client = client
-        self._may_exit = False
-        self._cli = sorted(_children() - before)
-        self.runtime_pid = self._cli[0].pid if self._cli else None
+        except Exception as error:
+            if not session or _NO_SESSION not in str(error).lower():
+                raise
+            await self._sessions.forget(context)
+            connection, anew = await self._open(""), True
+        connection.context = context
+        return connection, anew
 
-    async def _within_deadline(self, client: Any, before: set[processes.Process]) -> None:
-        loop = asyncio.get_running_loop()
-        expired = vanished = False
-        failure: Exception | None = None
+    async def _open(self, session: str) -> Connection:
+        connection = Connection(self._sdk, self._settings, resume=session)
+        self._connecting = True
+        try:
+            await connection.open(self._limits, self._tell)
+        except Exception as error:
+            self._lost = claude_recovery.said(error)
+            raise
+        finally:
+            self._connecting = False
+        self._connection = connection
+        self._lost, self._may_exit, self._unanswered = "", False, 0
+        self.runtime_pid = connection.pid
+        if self._noted.startswith("slow start"):
+            self._tell("")
+        return connection
 
-        def expire() -> None:
-            nonlocal expired
-            expired = True
-            self._cli = sorted(_children() - before)
-            self._kill()
-            limit.reschedule(loop.time() + _NOTICE)
+    async def _lose(self, connection: Connection, reason: str) -> None:
+        """Drop a client that may be broken. `runtime_pid` stays: what it names is dead, and that is the evidence."""
+        if self._connection is connection:
+            self._connection = None
+        self._lost, self._lost_context, self._unanswered = reason, connection.context, 0
+        self.runtime_pid = connection.pid
+        row = classify(reason)
+        try:
+            await connection.discard()
+        finally:
+            if row is not None and row.id == "broken-line" and connection.session:
+                await self._suspect(connection)
 
-        async def watch() -> None:
-            """A CLI that exits with status 0 before it answers leaves the SDK waiting for its full 60 s."""
-            nonlocal vanished
-            seen, last = False, loop.time()
-            while not vanished:
-                await asyncio.sleep(0.1)
-                if _children() - before:
-                    seen, last = True, loop.time()
-                # one that was never seen may have come and gone between two looks, or not be started yet
-                vanished = loop.time() - last > (_NOTICE if seen else _SPAWN)
-            limit.reschedule(loop.time())
+    async def _suspect(self, connection: Connection) -> None:
+        """A session whose replay breaks the stream again is not resumed a third time."""
+        if connection.session in self._poisoned and connection.context is not None:
+            await self._sessions.forget(connection.context)
+        self._poisoned.add(connection.session)
 
-        async with asyncio.TaskGroup() as group:
-            timer = loop.call_later(self._deadline, expire)
-            try:
-                async with asyncio.timeout(None) as limit:
-                    watcher = group.create_task(watch())
-                    await client.connect()
-            except Exception as error:
-                failure = error
-            finally:
-                timer.cancel()
-                watcher.cancel()
-        if expired:
-            text = f"Control request timeout: initialize (no answer within {self._deadline:g} s)"
-            raise TimeoutError(text) from failure
-        if failure is None:
+    async def _remember(self, connection: Connection, context: str, session: str) -> None:
+        if session and session != connection.session:
+            connection.session = session
+        if session:
+            await self._sessions.put(context, session)
+
+    # -- evidence
+
+    async def probe(self) -> None:
+        """`get_mcp_status` is answered by the CLI's control channel in milliseconds, even while the upstream hangs."""
+        connection = self._connection
+        if self._connecting:
+            return  # it has a deadline of its own
+        if connection is None:
+            if self._lost:
+                raise TurnError(self._lost)
             return
-        if isinstance(failure, self._sdk.CLINotFoundError):
-            raise ConfigurationError(f"the Claude CLI is not there: {failure}") from failure
-        text = "the Claude CLI exited before it answered initialize" if vanished else str(failure)
-        words = "; ".join(self._stderr)
-        raise TurnError(f"{text}: {words}" if words else text) from failure
+        if connection.over:
+            if self._may_exit:
+                return
+            raise connection.ending()
+        self._unanswered += 1
+        status = await connection.client.get_mcp_status()
+        self._unanswered = 0
+        self._explain_silence(status)
 
-    async def _discard(self) -> None:
-        """Drop the client: kill first, so that the SDK's own teardown takes milliseconds."""
-        client, self._client, self.runtime_pid, self._may_exit = self._client, None, None, False
-        self._kill()
-        if client is not None:
-            with suppress(Exception):
-                async with asyncio.timeout(5):
-                    await client.disconnect()
+    def exit_text(self) -> str:
+        if self._lost:
+            return f"is gone: {self._lost}"
+        connection = self._connection
+        return f"is gone: {connection.ending()}" if connection is not None and connection.over else ""
 
-    def _kill(self) -> None:
-        """SIGKILL to the CLI and all that it started."""
-        for cli in self._cli:
-            # a pid that belongs to another process by now is not ours to kill
-            for process in processes.tree(cli.pid) if processes.alive(cli) else ():
-                processes.send(process, signal.SIGKILL)
+    def _explain_silence(self, status: Any) -> None:
+        """The CLI answers: if its turn does not move, something that it waits for does not."""
+        reader = self._reader
+        silent = asyncio.get_running_loop().time() - self._moved_at
+        if reader is None or reader.phase != "waiting_model" or silent < self._limits.stalled:
+            return
+        servers = status.get("mcpServers") or [] if isinstance(status, dict) else []
+        pending = [str(one.get("name")) for one in servers if isinstance(one, dict) and one.get("status") == "pending"]
+        if pending:
+            self._tell(f"mcp_pending: the turn waits for the MCP server {', '.join(pending)}")
+        else:
+            self._tell("upstream_stalled: the CLI answers its probe, and the model's API does not move")
 
-    def _alive(self) -> bool:
-        return any(processes.alive(cli) for cli in self._cli)
+    def _move(self) -> None:
+        self._moved_at = asyncio.get_running_loop().time()
+        if self._noted.startswith(("upstream_stalled", "mcp_pending")):
+            self._tell("")
 
-    def _last_words(self, error: Exception) -> str:
-        return "; ".join(self._stderr) if isinstance(error, self._sdk.ProcessError) else ""
+    def _tell(self, text: str) -> None:
+        if text != self._noted:
+            self._noted = text
+            self.note(text)
 
-    def _heard(self, line: str) -> None:
-        self._stderr.append(line)
-        print(line, file=sys.stderr)
+    # -- the ladder
 
-    def _sdk_options(self) -> Any:
-        option = self.options.text
-        self._stderr.clear()
-        return self._sdk.ClaudeAgentOptions(
-            cli_path=option("cli_path") or None,
-            model=option("model") or None,
-            cwd=option("cwd") or None,
-            system_prompt=option("system_prompt") or None,
-            permission_mode=option("permission_mode") or None,
-            allowed_tools=_list(option("allowed_tools")),
-            setting_sources=_list(option("setting_sources")),
-            include_partial_messages=True,
-            max_buffer_size=_BUFFER,
-            stderr=self._heard,
-            env=self._environment,
-        )
+    async def recover(self, reason: str) -> AsyncGenerator[Step, None]:
+        connection = self._connection
+        if connection is not None:
+            await self._lose(connection, reason)
+        context = self._lost_context
+        session = self._sessions.get(context) if context is not None else ""
+        async with aclosing(claude_recovery.climb(self, session, self._settings.extras)) as steps:
+            async for step in steps:
+                if step.ok and self._connection is not None:
+                    self._connection.context = context
+                yield step
 
-    def _limits(self) -> dict[str, str]:
-        """How long the CLI waits for its upstream. What the operator has set in the environment stays."""
-        wanted = {
-            "CLAUDE_BYTE_STREAM_IDLE_TIMEOUT_MS": round(self.options.seconds("stream_idle_timeout", 60.0) * 1000),
-            "API_TIMEOUT_MS": round(self.options.seconds("api_timeout", 120.0) * 1000),
-            "CLAUDE_CODE_MAX_RETRIES": self.options.integer("max_retries", 6),
-        }
-        return {name: str(value) for name, value in wanted.items() if name not in os.environ}
+    async def reopen(self, session: str) -> None:
+        """A fresh client that answers, with the full options; "" for a session of its own."""
+        connection = await self._open(session)
+        try:
+            await self._ask(connection)
+        except BaseException:
+            await self._lose(connection, "a fresh client did not answer its probe")
+            raise
+        if not session and self._lost_context is not None:
+            await self._sessions.forget(self._lost_context)
 
+    async def canary(self) -> None:
+        """A client with minimal options that answers, closed again."""
+        connection = Connection(self._sdk, self._settings, full=False)
+        await connection.open(self._limits, self._tell)
+        try:
+            await self._ask(connection)
+        finally:
+            await connection.discard()
 
-def _children() -> set[processes.Process]:
-    """Living direct children of this process, for telling which of them the SDK has just started."""
-    here = os.getpid()
-    # the state changes all the time and must not tell two readings of one process apart
-    return {
-        one._replace(state="") for one in processes.snapshot() if one.parent == here and one.state not in {"Z", "X"}
-    }
+    async def _ask(self, connection: Connection) -> None:
+        try:
+            async with asyncio.timeout(self._limits.probe):
+                await connection.client.get_mcp_status()
+        except TimeoutError as error:
+            raise TimeoutError(f"Control request timeout: mcp_status (within {self._limits.probe:g} s)") from error
 
-
-def _failure(message: Any) -> str:
-    said = message.result or "; ".join(message.errors or ()) or message.subtype
-    status = message.api_error_status
-    return f"the turn failed: {said}" + (f" (HTTP {status})" if status else "")
-
-
-def _list(text: str) -> list[str]:
-    return [part for part in (piece.strip() for piece in text.split(",")) if part]
+    async def close(self) -> None:
+        self.runtime_pid, self._lost = None, ""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()

@@ -46,15 +46,21 @@ FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[], $5::text[])
 WHERE incidents.id = change.id AND incidents.closed_at IS NULL
 
 -- name: attach
--- To the incident that it happened in, or near ($12 seconds); without one it waits. At most $13 of each.
+-- To the incident that it happened in, or nearest ($12 seconds at most); without one it waits. At most $13 of each.
 WITH target AS (
     SELECT (
-        SELECT id
-        FROM incidents
-        WHERE workspace_id = $1
-            AND opened_at <= $4::timestamptz + make_interval(secs => $12)
-            AND (closed_at IS NULL OR closed_at >= $4::timestamptz - make_interval(secs => $12))
-        ORDER BY opened_at DESC, id DESC
+        SELECT near.id
+        FROM (
+            SELECT id, opened_at, closed_at
+            FROM incidents
+            WHERE workspace_id = $1
+                AND opened_at <= $4::timestamptz + make_interval(secs => $12)
+                AND (closed_at IS NULL OR closed_at >= $4::timestamptz - make_interval(secs => $12))
+            ORDER BY opened_at DESC, id DESC
+            LIMIT 10
+        ) AS near
+        ORDER BY
+            greatest(near.opened_at - $4, $4 - coalesce(near.closed_at, $4), interval '0'), near.opened_at DESC
         LIMIT 1
     ) AS id
 ),
@@ -136,7 +142,7 @@ WHERE closed_at IS NULL
 
 -- name: loose
 -- Reports that no incident opened for: older than $1, at most $2.
-SELECT workspace_id, boot, n, at, generation, kind, detail, workspaces.name
+SELECT workspace_id, boot, n, at, incident_reports.generation, kind, detail, workspaces.name
 FROM incident_reports
 JOIN workspaces ON workspaces.id = incident_reports.workspace_id
 WHERE incident_id IS NULL AND at < $1

@@ -174,7 +174,7 @@ class Dispatch:
         line.pending_frames += 1
         line.pending_weight += weight
         self._pending_weight += weight
-        done = self._ledger.happen(task_id, event, lasting=True, **more)
+        done = self._ledger.happen(task_id, event, lasting=True, by=UUID(lease.id), **more)
         done.add_done_callback(partial(self._written, line, frame, weight))
 
     def _written(self, line: _Line, frame: Frame, weight: int, done: asyncio.Future[delivery.Outcome | None]) -> None:

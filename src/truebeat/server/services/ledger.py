@@ -82,6 +82,8 @@ class Happened:
     message: dict[str, Any] | None = None
     chunk: tuple[str, str, int] | None = None
     lasting: bool = False
+    #: the workspace that says so; to any other's task it has nothing to say
+    by: UUID | None = None
     weight: int = 0
 
 
@@ -236,7 +238,10 @@ class Ledger:
             for task_id, event in decided:
                 batch.apply(task_id, event)
             for item in happened:
-                outcome = batch.apply(item.task_id, item.event, item.text, item.parts, item.message, item.chunk)
+                row = batch.rows.get(item.task_id)
+                foreign = row is not None and item.by not in {None, row.workspace_id}
+                told = (item.text, item.parts, item.message, item.chunk)
+                outcome = None if foreign else batch.apply(item.task_id, item.event, *told)
                 batch.results.append((item.done, outcome))
             if changed := batch.changed():
                 await task_store.save(connection, changed, now)

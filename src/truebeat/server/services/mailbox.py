@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 MAILBOX_LIMIT: Final = 10_000
 #: characters of a whole A2A message and its metadata, as JSON
 ENVELOPE_LIMIT: Final = 2 * MESSAGE_LIMIT
+#: seconds within which the tasks of a removed workspace are rejected, if the database answers
+REJECTED_WITHIN: Final = 5.0
 #: updates read from the database at once
 PAGE: Final = 500
 #: artifacts, questions and replies shown with one task
@@ -242,9 +244,14 @@ class Mailbox:
         state = State.FAILED if row is None else row.task.state
         while not (state.final or state.paused or self._notices.closed):
             lease = self._leases.get(str(workspace_id))
-            if lease is None or availability.in_vain(lease):
+            if lease is None or lease.status is Status.REMOVED:
+                # Every task of it is being rejected this moment: that is the answer to wait for.
+                async with asyncio.timeout(REJECTED_WITHIN):
+                    await listener.woken()
+            elif availability.in_vain(lease):
                 return
-            await listener.woken()
+            else:
+                await listener.woken()
             fresh, missed = listener.take()
             if missed:
                 async with self._database.acquire() as connection:

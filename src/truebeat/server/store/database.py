@@ -122,6 +122,10 @@ class Database:
             connection = await self._pool.acquire(timeout=TIMEOUT)
             try:
                 yield connection
+            except asyncio.CancelledError:
+                # Its statement may be on the way still, and to wait for the end of that would hold up whoever cancels.
+                connection.terminate()
+                raise
             finally:
                 await self._pool.release(connection, timeout=TIMEOUT)
 

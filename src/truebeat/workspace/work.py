@@ -22,11 +22,14 @@ from truebeat.workspace.watch import GONE, Watch, process_state
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from truebeat.workspace.executors.base import Executor
+    from truebeat.workspace.executors.base import Executor, Output
     from truebeat.workspace.turns import Turns
 
 #: ended attempts that are remembered, so that a Deliver that is repeated starts nothing again
 _REMEMBERED: Final = 256
+
+#: seconds for turns to end once their runtime is abandoned
+_ABANDONED: Final = 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -41,12 +44,13 @@ class _Run:
         self.asked = ""
         self.asked_at = 0.0
 
-    def ask(self, why: str) -> None:
+    def ask(self, why: str, *, cancels: bool = True) -> None:
         """Once: a second cancellation would interrupt the turn's own cleaning up."""
         if not self.asked:
             self.asked = why
             self.asked_at = asyncio.get_running_loop().time()
-            self.task.cancel()
+            if cancels:
+                self.task.cancel()
 
 
 class Work:
@@ -79,8 +83,8 @@ class Work:
 
     @property
     def on(self) -> int:
-        """How many turns are on."""
-        return len(self._runs)
+        """How many turns are on. One that has told its end is on no more, unless it was told to end and does not."""
+        return sum(not run.attempt.over or bool(run.asked) for run in self._runs.values())
 
     def deliver(self, order: Deliver) -> None:
         """Take it, or hand it back at once."""
@@ -108,9 +112,7 @@ class Work:
         run = self._runs.get((order.task_id, order.attempt))
         if run is not None and not run.asked:
             run.ask("canceled")
-            waiter = asyncio.get_running_loop().create_task(self._bound_cancel(run))
-            self._waiters.add(waiter)
-            waiter.add_done_callback(self._waiters.discard)
+            self._bound(run)
 
     async def interrupt(self, reason: str) -> bool:
         """End every turn that is on because its runtime is broken; True when all of them did end."""
@@ -123,7 +125,9 @@ class Work:
             run.attempt.hand_back(reason)
             run.ask("interrupted")
         since = min(run.asked_at for run in runs)
-        left = max(since + self._cancel_timeout - asyncio.get_running_loop().time(), 0.05)
+        left = since + self._cancel_timeout - asyncio.get_running_loop().time()
+        # a turn that was canceled long ago may still have waited for the runtime, which is abandoned only now
+        left = max(left, min(_ABANDONED, self._cancel_timeout))
         _, pending = await asyncio.wait({run.task for run in runs}, timeout=left)
         return not pending
 
@@ -141,8 +145,8 @@ class Work:
     def _refusal(self) -> str:
         if self._stopping:
             return "the worker is stopping"
-        if len(self._runs) >= self._capacity:
-            return f"busy: {len(self._runs)} of {self._capacity} turns are on"
+        if self.on >= self._capacity:
+            return f"busy: {self.on} of {self._capacity} turns are on"
         return self._watch.unable()
 
     async def _do(self, run: _Run) -> None:
@@ -158,9 +162,20 @@ class Work:
             reply=order.reply,
             interrupted=order.interrupted,
         )
+
+        def hear(output: Output) -> None:
+            try:
+                attempt.output(output)
+            except TurnError as error:
+                attempt.finish("failed", error_text(error))
+                # raised, it closes the turn; a second interruption would disturb that
+                run.ask("failed", cancels=False)
+                self._bound(run)
+                raise
+
         attempt.begin()
         try:
-            last = await self._turns.take(turn, attempt.output, self._room)
+            last = await self._turns.take(turn, hear, self._room)
         except asyncio.CancelledError:
             if run.asked == "canceled":
                 attempt.finish("canceled", "")
@@ -192,11 +207,21 @@ class Work:
         return isinstance(error, TurnError) and pid is not None and process_state(pid) in GONE
 
     def _forget(self, key: tuple[str, int]) -> None:
-        self._runs.pop(key, None)
+        run = self._runs.pop(key)
         self._ended.append(key)
+        # one that was canceled before its first step could not tell
+        if run.asked == "canceled":
+            run.attempt.finish("canceled", "")
+        run.attempt.hand_back(run.asked or "the turn ended without a word")
 
-    async def _bound_cancel(self, run: _Run) -> None:
+    def _bound(self, run: _Run) -> None:
+        """It was told to end; if it does not, the runtime is accused."""
+        waiter = asyncio.get_running_loop().create_task(self._wait_for_end(run))
+        self._waiters.add(waiter)
+        waiter.add_done_callback(self._waiters.discard)
+
+    async def _wait_for_end(self, run: _Run) -> None:
         done, _ = await asyncio.wait({run.task}, timeout=self._cancel_timeout)
         if not done:
             run.attempt.finish("canceled", "")
-            self._watch.accuse(f"a canceled turn did not end within {self._cancel_timeout:g} s")
+            self._watch.accuse(f"a {run.asked} turn did not end within {self._cancel_timeout:g} s")

@@ -62,6 +62,7 @@ class NdjsonExecutor(Executor):
         super().__init__(target, options)
         self.capacity = max(options.integer("capacity", 1), 1)
         self._start_timeout = options.seconds("start_timeout", 30.0)
+        self._cancel_timeout = options.seconds("cancel_timeout", 10.0)
         self._pings_in_turns = options.choice("ping_in_turns", "yes", ("yes", "no")) == "yes"
         self._child: Child | None = None
         self._lines = LineCutter(LINE_LIMIT)
@@ -161,7 +162,13 @@ class NdjsonExecutor(Executor):
             self._send({"type": "cancel", "id": name})
         except TurnError:
             return
-        await talk.ended.wait()
+        try:
+            async with asyncio.timeout(self._cancel_timeout):
+                await talk.ended.wait()
+        except TimeoutError:
+            # its end is seen at once, and a fresh one is started
+            _log.warning("the runtime did not end a canceled turn within %g s: killed", self._cancel_timeout)
+            child.kill()
 
     # -- the runtime's process
 

@@ -79,7 +79,7 @@ def test_a_wedge_is_admitted_seen_with_its_reason_and_healed_by_a_restart(fleet,
     cli = scratch / "claude"
     cli.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I "{STUB}" $(cat "{mode}") "$@"\n')
     cli.chmod(0o755)
-    fleet("run", "claudia", "--agent", "claude", "--option", f"cli_path={cli}", "--option", "connect_deadline=1")
+    fleet("run", "claudia", "--agent", "claude", "--option", f"cli_path={cli}", "--option", "connect_timeout=1")
     types: list[str] = []
     degraded = None
     with (

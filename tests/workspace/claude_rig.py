@@ -12,7 +12,7 @@ from pathlib import Path
 
 from truebeat.workspace import executors, processes
 from truebeat.workspace.executors import claude_cli
-from truebeat.workspace.executors.base import Executor, Output, Step, Turn
+from truebeat.workspace.executors.base import Executor, Output, Result, Step, Turn
 
 STUB = Path(__file__).parents[1] / "stands" / "stub_claude.py"
 
@@ -75,9 +75,14 @@ async def gone(left: Callable[[], object], what: str, seconds: float = 20.0) -> 
 
 
 async def ask(executor: Executor, text: str, **fields: object) -> list[Output]:
-    """One turn, to its end."""
+    """One turn, to its end; as the worker does, nothing is asked for after the last output."""
+    got: list[Output] = []
     async with aclosing(executor.run(Turn(text, **fields))) as stream:
-        return [output async for output in stream]
+        async for output in stream:
+            got.append(output)
+            if isinstance(output, Result):
+                break
+    return got
 
 
 async def recovered(executor: Executor, reason: str = "why") -> list[Step]:

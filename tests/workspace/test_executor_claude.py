@@ -18,6 +18,7 @@ from truebeat.workspace.executors.base import (
     AnsweredError,
     ConfigurationError,
     InPhase,
+    InterruptedTurnError,
     Result,
     Text,
     ToolFinished,
@@ -47,7 +48,8 @@ def dead(pid: int | None) -> bool:
 
 async def test_turns_give_text_and_a_result_and_the_probe_is_answered(rig: Rig) -> None:
     executor = await rig.open()
-    assert executor.runtime_pid is not None
+    pid = executor.runtime_pid
+    assert pid is not None
     await executor.probe()
     for text in ("one", "two"):
         got = await ask(executor, text)
@@ -55,6 +57,8 @@ async def test_turns_give_text_and_a_result_and_the_probe_is_answered(rig: Rig) 
         assert Text(f"pong: {text}") in got
         assert got[-1] == Result(f"pong: {text}")
     await executor.probe()
+    assert executor.runtime_pid == pid, "a turn cost the client"
+    assert executor.suspicion() == ""
     assert rig.notes == []
 
 
@@ -140,13 +144,14 @@ async def test_without_the_extra_the_executor_says_how_to_get_it(monkeypatch: py
 async def test_a_broken_turn_fails_at_once_and_is_hard_evidence(rig: Rig, fault: str, match: str) -> None:
     executor = await rig.open()
     pid = executor.runtime_pid
-    with pytest.raises(Exception, match=match) as told:
+    with pytest.raises(InterruptedTurnError, match=match) as told:
         await ask(executor, f"fault:{fault}")
     assert not means_wedged(str(told.value))
     # what it goes on naming is dead, and the probe says why: nobody takes this workspace for healthy
     assert executor.runtime_pid == pid
     assert dead(pid)
     assert executor.exit_text().startswith("is gone: ")
+    assert executor.suspicion()
     with pytest.raises(TurnError, match=match):
         await executor.probe()
     await gone(mine, "a process of the broken client was left behind")
@@ -172,6 +177,7 @@ async def test_a_cli_that_dies_between_turns_is_seen_without_a_probe(rig: Rig) -
     await gone(lambda: not executor.exit_text(), "the exit was not noticed")
     assert executor.runtime_pid == pid
     assert "was killed by SIGKILL" in executor.exit_text()
+    assert executor.suspicion()
     with pytest.raises(TurnError, match="was killed by SIGKILL"):
         await executor.probe()
     assert (await ask(executor, "again"))[-1] == Result("pong: again")
@@ -276,6 +282,19 @@ async def test_a_dead_cli_in_a_turn_fails_its_probe_and_is_killed_when_the_turn_
     assert dead(pid)
     assert executor.runtime_pid == pid
     assert "did not answer" in executor.exit_text()
+
+
+async def test_an_abandoned_turn_ends_at_once(rig: Rig) -> None:
+    executor = await rig.open(interrupt_timeout="60")
+    pid = executor.runtime_pid
+    turn = Running(executor, "fault:ignore-interrupt")
+    await turn.seen(lambda output: output == InPhase("waiting_model"))
+    turn.task.cancel()
+    await asyncio.sleep(0)
+    executor.abandon()
+    async with asyncio.timeout(20):
+        await asyncio.wait({turn.task})
+    assert dead(pid)
 
 
 async def test_an_interrupt_that_is_acknowledged_and_ignored_ends_in_a_kill(rig: Rig) -> None:

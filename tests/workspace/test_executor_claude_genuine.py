@@ -62,7 +62,7 @@ async def ask(executor: Executor, text: str) -> list[Output]:
 
 
 async def test_turns_probe_and_a_real_wedge(offline: None, tmp_path: Path) -> None:
-    executor = executors.create("claude", "", {"cwd": str(tmp_path), "connect_deadline": "60", "max_retries": "0"})
+    executor = executors.create("claude", "", {"cwd": str(tmp_path), "connect_timeout": "60", "max_retries": "0"})
     await executor.start()
     try:
         await executor.probe()

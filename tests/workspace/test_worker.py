@@ -6,22 +6,25 @@ import asyncio
 import os
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from truebeat.protocol import pipe
+from truebeat.protocol.delivery import Begun, Chunk, Finished, HandedBack
 from truebeat.workspace import processes
-from truebeat.workspace import worker as worker_module
 from truebeat.workspace.config import RunConfig, encode
+from truebeat.workspace.keeper import keep
 from truebeat.workspace.pipe import encode as encode_frame
 from truebeat.workspace.pipe import from_worker
-from truebeat.workspace.wedge import WedgeFlag
-from truebeat.workspace.worker_pipe import FrameWriter
+
+sys.path.insert(0, str(Path(__file__).parent))
+from scripted_executor import cancel, order
 
 STANDS = Path(__file__).parents[1] / "stands"
+STARTED = [pipe.Phase(name="starting"), pipe.Canary(failures=0), pipe.Ready(), pipe.Phase(name="idle")]
 
 
 class Process:
@@ -56,6 +59,24 @@ class Process:
         await self.until(lambda: any(isinstance(one, kind) for one in self.frames))
         return next(one for one in self.frames if isinstance(one, kind))
 
+    async def phase(self, name: str) -> None:
+        await self.until(lambda: any(isinstance(one, pipe.Phase) and one.name == name for one in self.frames))
+
+    async def ready(self) -> None:
+        """Ready, and what was said until then forgotten."""
+        await self.phase("idle")
+        self.frames.clear()
+
+    def give(self, frame: msgspec.Struct) -> None:
+        self.write(encode_frame(frame))
+
+    def pause(self) -> None:
+        """Read nothing more, as a supervisor that is stopped."""
+        asyncio.get_running_loop().remove_reader(self._reads)
+
+    def go_on(self) -> None:
+        asyncio.get_running_loop().add_reader(self._reads, self._read)
+
     def write(self, data: bytes) -> None:
         assert self._sends is not None
         os.write(self._sends, data)
@@ -87,10 +108,13 @@ class Process:
 async def start(tmp_path: Path) -> AsyncIterator[Callable[..., object]]:
     started: list[Process] = []
 
-    async def start_one(agent: str, target: str | list[str], **options: str) -> Process:
+    async def start_one(
+        agent: str, target: str | list[str], suspects: dict[str, float] | None = None, **options: str
+    ) -> Process:
         config = RunConfig(
-            name="w", workspace_id="w", url="http://127.0.0.1:1", agent=agent, target=target, options=options
-        )
+            name="w", workspace_id="w", url="http://127.0.0.1:1", agent=agent, target=target, options=options,
+            suspects=suspects or {},
+        )  # fmt: skip
         their_in, our_out = os.pipe()
         our_in, their_out = os.pipe()
         process = await asyncio.create_subprocess_exec(
@@ -119,13 +143,14 @@ def child_of(pid: int) -> int:
 async def test_a_generation_from_start_to_stop(start: Callable[..., object]) -> None:
     worker: Process = await start("command", runtime("ok"), mode="ndjson")
     await worker.until(lambda: len(worker.ticks) >= 3)
-    assert worker.frames == [pipe.Phase(name="starting"), pipe.Ready(), pipe.Phase(name="idle")]
+    await worker.phase("idle")
+    assert worker.frames == STARTED
     assert all(tick.lag >= 0 for tick in worker.ticks)
     agent = child_of(worker.process.pid)
     worker.write(b"not a frame\n" + b'{"type":"later"}\n' + b"x" * (2 * pipe.LINE_LIMIT) + b"\n")
     worker.stop()
     assert (await worker.end())[0] == 0
-    assert worker.frames[3:] == [pipe.Phase(name="draining")]
+    assert worker.frames[4:] == [pipe.Phase(name="draining")]
     assert processes.read(agent) is None
 
 
@@ -140,28 +165,50 @@ async def test_without_a_supervisor_it_ends(start: Callable[..., object], way: s
     assert (await worker.end())[0] == 0
 
 
-async def test_a_runtime_that_stops_is_admitted_while_the_ticks_go_on(start: Callable[..., object]) -> None:
+async def test_a_runtime_that_stops_is_told_and_repaired_while_the_ticks_go_on(start: Callable[..., object]) -> None:
     worker: Process = await start("command", runtime("ok"), mode="ndjson", probe_timeout="0.3")
-    await worker.frame(pipe.Ready)
+    await worker.ready()
     agent = child_of(worker.process.pid)
     os.kill(agent, signal.SIGSTOP)
-    wedged = await worker.frame(pipe.Wedged)
-    assert wedged == pipe.Wedged(
-        reason=f"runtime (pid {agent}) did not answer 2 probes of 0.3 s; process state T (stopped)"
-    )
+    await worker.frame(pipe.Recovered)
+    await worker.phase("idle")
+    await worker.until(lambda: worker.frames[-1] == pipe.Canary(failures=0))
+    why = f"runtime (pid {agent}) did not answer 2 probes of 0.3 s; process state T (stopped)"
+    fresh = child_of(worker.process.pid)
+    assert worker.frames == [
+        pipe.Canary(failures=1, detail="no answer within 0.3 s"),
+        pipe.Canary(failures=2, detail=why),
+        pipe.Phase(name="recovering"),
+        pipe.Recovered(step="fresh process", ok=True, detail=f"pid {fresh}, after: {why}"),
+        pipe.Phase(name="idle"),
+        pipe.Canary(failures=0),
+    ]
+    assert fresh != agent
+    ticks = len(worker.ticks)
+    await worker.until(lambda: len(worker.ticks) >= ticks + 2)
+    assert worker.ticks[-1].counters.canaries_passed >= 2
+
+
+async def test_without_a_repair_it_is_a_wedge(start: Callable[..., object]) -> None:
+    worker: Process = await start("command", runtime("ok"), mode="ndjson", probe_timeout="0.3", recover="no")
+    await worker.ready()
+    agent = child_of(worker.process.pid)
+    os.kill(agent, signal.SIGSTOP)
+    reason = f"runtime (pid {agent}) did not answer 2 probes of 0.3 s; process state T (stopped)"
+    assert await worker.frame(pipe.Wedged) == pipe.Wedged(reason=reason)
     ticks = len(worker.ticks)
     await worker.until(lambda: len(worker.ticks) >= ticks + 2)
     assert worker.process.returncode is None
 
 
-async def test_a_runtime_that_dies_is_admitted_at_once(start: Callable[..., object]) -> None:
+async def test_a_runtime_that_dies_is_told_at_once(start: Callable[..., object]) -> None:
     worker: Process = await start("command", runtime("ok"), mode="ndjson", probe_interval="60")
-    await worker.frame(pipe.Ready)
+    await worker.ready()
     agent = child_of(worker.process.pid)
     os.kill(agent, signal.SIGKILL)
-    killed = time.monotonic()
-    assert await worker.frame(pipe.Wedged) == pipe.Wedged(reason=f"runtime (pid {agent}) killed by SIGKILL")
-    assert time.monotonic() - killed < 3
+    told = await worker.frame(pipe.Canary)
+    assert told == pipe.Canary(failures=2, detail=f"runtime (pid {agent}) killed by SIGKILL")
+    await worker.until(lambda: worker.frames[-1] == pipe.Canary(failures=0))
 
 
 async def test_a_runtime_does_not_outlive_a_killed_worker(start: Callable[..., object]) -> None:
@@ -184,6 +231,9 @@ async def test_a_runtime_does_not_outlive_a_killed_worker(start: Callable[..., o
         ("command", "no-such-program-here", {}, "not on the PATH"),
         ("telepathy", "", {}, "there is no executor 'telepathy'"),
         ("command", "cat", {"probe_interval": "often"}, "probe_interval='often'"),
+        ("command", "cat", {"turn_silence": "0"}, "turn_silence='0'"),
+        ("command", "cat", {"recover": "perhaps"}, "recover='perhaps'"),
+        ("claude", "", {"capacity": "2"}, "does 1 turns at a time"),
         ("claude", "", {"cli_path": "/no/such/claude"}, "cli_path='/no/such/claude'"),
     ],
 )
@@ -236,7 +286,7 @@ async def test_a_claude_cli_that_never_answers_is_admitted(start: Callable[..., 
     cli = tmp_path / "claude"
     cli.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I "{STANDS / "stub_claude.py"}" no-initialize "$@"\n')
     cli.chmod(0o755)
-    worker: Process = await start("claude", "", cli_path=str(cli), connect_deadline="0.5")
+    worker: Process = await start("claude", "", cli_path=str(cli), connect_timeout="0.5")
     reason = "Control request timeout: initialize (no answer within 0.5 s)"
     assert await worker.frame(pipe.Wedged) == pipe.Wedged(reason=reason)
     ticks = len(worker.ticks)
@@ -247,12 +297,11 @@ async def test_a_claude_cli_that_never_answers_is_admitted(start: Callable[..., 
     assert (await worker.end())[0] == 0
 
 
-@pytest.mark.parametrize(("crashes", "status"), [(2, 0), (99, 1)])
+@pytest.mark.parametrize(("crashes", "runs_wanted"), [(2, 3), (99, 4)])
 async def test_a_crashed_loop_is_restarted_and_not_for_ever(
-    crashes: int, status: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    crashes: int, runs_wanted: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(worker_module, "_CRASH_LIMIT", 4)
-    runs = 0
+    runs, given_up = 0, []
 
     async def loop() -> None:
         nonlocal runs
@@ -260,17 +309,10 @@ async def test_a_crashed_loop_is_restarted_and_not_for_ever(
         if runs <= crashes:
             raise RuntimeError("broken")
 
-    sends, reads = os.pipe()[::-1]
-    try:
-        config = RunConfig(name="w", workspace_id="w", url="http://127.0.0.1:1")
-        worker = worker_module.Worker(config, FrameWriter(sends), reads, WedgeFlag())
-        await worker._keep("sample", loop)
-    finally:
-        os.close(sends)
-        os.close(reads)
-    assert runs == (3 if status == 0 else 4)
-    assert worker._status == status
-    assert ("keeps crashing: broken" in capfd.readouterr().err) == (status == 1)
+    await keep("sample", loop, lambda: given_up.append(True), limit=4)
+    assert runs == runs_wanted
+    assert bool(given_up) == (crashes == 99)
+    assert ("keeps crashing: broken" in capfd.readouterr().err) == (crashes == 99)
 
 
 async def test_started_by_hand_it_says_so() -> None:
@@ -280,3 +322,192 @@ async def test_started_by_hand_it_says_so() -> None:
     _, said = await process.communicate()
     assert process.returncode == 78
     assert b"started by a supervisor, not by hand" in said
+
+
+# -- tasks
+
+
+async def test_a_task_over_the_pipe(start: Callable[..., object]) -> None:
+    worker: Process = await start("command", runtime("rich"), mode="ndjson")
+    await worker.ready()
+    worker.give(order())
+    ended = await worker.frame(Finished)
+    key = {"task_id": "T1", "generation": 3, "attempt": 1}
+    assert ended == Finished(**key, state="completed", text="done")
+    tasks = [one for one in worker.frames if isinstance(one, Begun | Chunk | Finished)]
+    assert tasks == [
+        Begun(**key),
+        Chunk(**key, index=0, kind="artifact", name="a.txt", parts=[{"text": "x"}]),
+        Chunk(**key, index=1, kind="text", text="done"),
+        ended,
+    ]
+    phases = [(one.name, one.bound) for one in worker.frames if isinstance(one, pipe.Phase)]
+    wanted = [("working", None), ("waiting_model", 40.0), ("in_tool", 5.0), ("waiting_model", 40.0)]
+    assert phases[:4] == wanted
+    await worker.until(lambda: bool(worker.ticks) and worker.ticks[-1].counters.turns_finished == 1)
+    counters = worker.ticks[-1].counters
+    assert (counters.turns_started, counters.tools_started, counters.tools_finished, counters.frames) == (1, 1, 1, 2)
+
+
+async def test_a_task_before_it_is_ready_goes_back_untouched(start: Callable[..., object]) -> None:
+    worker: Process = await start("command", runtime("mute"), mode="ndjson")
+    await worker.until(lambda: len(worker.ticks) >= 1)
+    worker.give(order())
+    back = await worker.frame(HandedBack)
+    assert isinstance(back, HandedBack)
+    assert (back.begun, back.reason) == (False, "the worker is not ready")
+
+
+async def test_cancel_probe_and_stop_in_the_middle_of_a_turn(start: Callable[..., object]) -> None:
+    worker: Process = await start("command", runtime("patient"), mode="ndjson", probe_interval="60")
+    await worker.ready()
+    worker.give(order())
+    await worker.frame(Chunk)
+    worker.give(pipe.Probe())
+    assert await worker.frame(pipe.Canary) == pipe.Canary(failures=0)
+    worker.give(cancel())
+    ended = await worker.frame(Finished)
+    assert isinstance(ended, Finished)
+    assert ended.state == "canceled"
+    worker.frames.clear()
+    worker.give(order("T2"))
+    await worker.frame(Chunk)
+    worker.stop(grace=1)
+    back = await worker.frame(HandedBack)
+    assert isinstance(back, HandedBack)
+    assert (back.task_id, back.begun, back.reason) == ("T2", True, "the worker was told to stop")
+    assert (await worker.end())[0] == 0
+
+
+async def test_a_runtime_that_ignores_a_cancel_is_replaced(start: Callable[..., object]) -> None:
+    worker: Process = await start("command", runtime("stubborn"), mode="ndjson", cancel_timeout="0.3")
+    await worker.ready()
+    agent = child_of(worker.process.pid)
+    worker.give(order())
+    await worker.frame(Chunk)
+    worker.give(cancel())
+    ended = await worker.frame(Finished)
+    assert isinstance(ended, Finished)
+    assert ended.state == "canceled"
+    recovered = await worker.frame(pipe.Recovered)
+    assert isinstance(recovered, pipe.Recovered)
+    assert recovered.ok
+    await worker.until(lambda: worker.frames[-1] == pipe.Canary(failures=0))
+    assert child_of(worker.process.pid) != agent
+
+
+async def test_a_runtime_that_hangs_in_a_turn_is_suspected_probed_and_replaced(
+    start: Callable[..., object], tmp_path: Path
+) -> None:
+    worker: Process = await start(
+        "command", runtime("hang-once", str(tmp_path / "hung")), mode="ndjson", probe_timeout="0.2",
+        suspects={"working": 0.3},
+    )  # fmt: skip
+    await worker.ready()
+    worker.give(order())
+    back = await worker.frame(HandedBack)
+    assert isinstance(back, HandedBack)
+    assert (back.begun, "did not answer 2 probes of 0.2 s" in back.reason) == (True, True)
+    await worker.until(lambda: worker.frames[-1] == pipe.Canary(failures=0))
+    worker.give(order(attempt=2, interrupted=True))
+    ended = await worker.frame(Finished)
+    assert isinstance(ended, Finished)
+    assert ended.text == "you said hi"
+
+
+async def test_a_supervisor_that_is_stopped_loses_no_task_frame(start: Callable[..., object], tmp_path: Path) -> None:
+    (tmp_path / "talker.py").write_text(
+        "from pathlib import Path\n"
+        "def answer(text):\n"
+        "    for number in range(400):\n"
+        "        Path('at').write_text(str(number))\n"
+        "        yield f'{number:04} ' * 3000\n"
+    )
+    worker: Process = await start("python", "talker:answer")
+    await worker.ready()
+    worker.pause()
+    worker.give(order())
+    at = tmp_path / "at"
+    async with asyncio.timeout(20):
+        # the turn is held up once enough waits: it goes no further
+        before = ""
+        while not at.exists() or (now := at.read_text()) != before or not now:
+            before = at.read_text() if at.exists() else ""
+            await asyncio.sleep(0.5)
+    assert 60 < int(before) < 399
+    worker.go_on()
+    ended = await worker.frame(Finished)
+    chunks = [one for one in worker.frames if isinstance(one, Chunk)]
+    assert [one.index for one in chunks] == list(range(len(chunks)))
+    whole = "".join(f"{number:04} " * 3000 for number in range(400))
+    assert isinstance(ended, Finished)
+    assert "".join(one.text for one in chunks) == whole == ended.text
+    worker.stop()
+    assert (await worker.end())[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("raised", "frame"),
+    [("ValueError('no index')", None), ("Exception('Control request timeout: x')", pipe.Wedged)],
+)
+async def test_a_failing_canary_is_a_start_that_failed(
+    start: Callable[..., object], tmp_path: Path, raised: str, frame: type | None
+) -> None:
+    (tmp_path / "sick.py").write_text(f"def answer(text): return text\ndef probe(): raise {raised}\n")
+    worker: Process = await start("python", "sick:answer")
+    if frame is None:
+        code, said = await worker.end()
+        assert code == 1
+        assert "the python executor did not start: it started, but its canary failed" in said
+        assert "failed 2 probes: no index" in said
+    else:
+        await worker.frame(frame)
+        assert worker.process.returncode is None
+    assert not [one for one in worker.frames if isinstance(one, pipe.Ready)]
+
+
+async def test_a_deadlocked_thread_is_found_by_its_declared_bound(start: Callable[..., object], tmp_path: Path) -> None:
+    (tmp_path / "locked.py").write_text(
+        "import threading\nlock = threading.Lock()\ndef answer(text):\n    lock.acquire()\n    lock.acquire()\n"
+    )
+    worker: Process = await start("python", "locked:answer", turn_silence="0.5")
+    await worker.ready()
+    worker.give(order())
+    back = await worker.frame(HandedBack)
+    assert isinstance(back, HandedBack)
+    assert back.reason == "a turn put nothing out for longer than 0.5 s (turn_silence)"
+    assert await worker.frame(pipe.Wedged) == pipe.Wedged(reason=back.reason)
+
+
+async def test_a_long_silent_turn_is_healthy_as_long_as_the_probe_answers(
+    start: Callable[..., object], tmp_path: Path
+) -> None:
+    (tmp_path / "patient.py").write_text(
+        "import time\nfrom pathlib import Path\n"
+        "def answer(text):\n"
+        "    while not Path('go').exists(): time.sleep(0.01)\n"
+        "    return 'done'\n"
+    )
+    worker: Process = await start("python", "patient:answer", suspects={"working": 0.1})
+    await worker.ready()
+    worker.give(order())
+    await worker.until(lambda: sum(one == pipe.Canary(failures=0) for one in worker.frames) >= 5)
+    (tmp_path / "go").touch()
+    ended = await worker.frame(Finished)
+    assert isinstance(ended, Finished)
+    assert ended.text == "done"
+    assert not [one for one in worker.frames if isinstance(one, pipe.Canary) and one.failures]
+
+
+async def test_a_worker_that_was_stopped_accuses_nobody(start: Callable[..., object]) -> None:
+    worker: Process = await start(
+        "command", runtime("ok"), mode="ndjson", probe_timeout="0.2", suspects={"idle": 0.1}
+    )  # fmt: skip
+    await worker.ready()
+    for _ in range(3):
+        worker.process.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(0.7)
+        worker.process.send_signal(signal.SIGCONT)
+        passed = sum(one == pipe.Canary(failures=0) for one in worker.frames)
+        await worker.until(lambda: sum(one == pipe.Canary(failures=0) for one in worker.frames) > passed + 1)  # noqa: B023
+    assert not [one for one in worker.frames if isinstance(one, pipe.Canary) and one.failures]

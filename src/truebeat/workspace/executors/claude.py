@@ -21,6 +21,7 @@ from truebeat.workspace.executors.base import (
     AnsweredError,
     ConfigurationError,
     Executor,
+    InterruptedTurnError,
     Options,
     Output,
     Result,
@@ -108,6 +109,8 @@ class ClaudeExecutor(Executor):
         except ConfigurationError as error:
             self._tell(str(error))
             raise AnsweredError(str(error)) from error
+        except Exception as error:
+            raise InterruptedTurnError(claude_recovery.said(error)) from error
         reader = self._reader = Reader(self._sdk)
         try:
             self._move()
@@ -116,26 +119,29 @@ class ClaudeExecutor(Executor):
             )
             for output in reader.enter("waiting_model"):
                 yield output
-            while reader.result is None:
+            last = None
+            while last is None:
                 message = await self._next(connection, reader)
                 if message is None:
-                    yield Result(await self._without_result(connection, reader))
-                    return
+                    last = await self._without_result(connection, reader)
+                    break
                 for output in reader.read(message):
                     self._move()
                     yield output
                 await self._remember(connection, turn.context_id, reader.session)
-            yield await self._result(connection, reader)
+                last = await self._result(connection, reader)
         except AnsweredError:
             raise
         except Exception as error:
             await self._lose(connection, claude_recovery.said(error))
-            raise
+            raise InterruptedTurnError(claude_recovery.said(error)) from error
         except BaseException:  # cancelled, or the consumer left
             await self._stop_turn(connection)
             raise
         finally:
             self._reader = None
+        # not within the try: who has the result may leave, and nothing is left to interrupt
+        yield Result(last)
 
     async def _next(self, connection: Connection, reader: Reader) -> Any:
         """The next message; None if the turn is complete and its result does not come."""
@@ -147,13 +153,16 @@ class ClaudeExecutor(Executor):
         except TimeoutError:
             return None
 
-    async def _result(self, connection: Connection, reader: Reader) -> Result:
+    async def _result(self, connection: Connection, reader: Reader) -> str | None:
+        """The answer; None while there is no result yet."""
         message = reader.result
+        if message is None:
+            return None
         if not message.is_error:
             self._may_exit = False
             self.runtime_pid = connection.pid
             self._tell("")
-            return Result(message.result or reader.text)
+            return message.result or reader.text
         self._may_exit = True
         self.runtime_pid = None
         said = message.result or "; ".join(message.errors or ()) or message.subtype
@@ -293,6 +302,17 @@ class ClaudeExecutor(Executor):
         status = await connection.client.get_mcp_status()
         self._unanswered = 0
         self._explain_silence(status)
+
+    def suspicion(self) -> str:
+        connection = self._connection
+        if connection is not None and connection.over and not self._may_exit:
+            return "the CLI's stream has ended"
+        return "" if self._connecting or connection is not None else self._lost
+
+    def abandon(self) -> None:
+        if self._connection is not None:
+            self._unanswered += 1
+            self._connection.kill()
 
     def exit_text(self) -> str:
         if self._lost:

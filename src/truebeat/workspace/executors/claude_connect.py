@@ -81,7 +81,7 @@ class Connection:
         finally:
             self._find(before)
             if not connecting.done() or connecting.cancelled() or connecting.exception() is not None:
-                await self._abandon(connecting)
+                await self._abandon(connecting, 0.0 if why == "vanished" else _NOTICE)
         failure = connecting.exception() if not connecting.cancelled() else None
         if why or failure is not None:
             raise self._start_error(why, failure, limits)
@@ -241,10 +241,10 @@ class Connection:
         if process is not None:
             await _read_out(process)
 
-    async def _abandon(self, connecting: asyncio.Task[None]) -> None:
+    async def _abandon(self, connecting: asyncio.Task[None], patience: float) -> None:
         self.kill()
         try:
-            if not (await asyncio.wait({connecting}, timeout=_NOTICE))[0]:
+            if not (await asyncio.wait({connecting}, timeout=patience))[0]:
                 connecting.cancel()
                 await asyncio.wait({connecting}, timeout=_NOTICE)
         finally:

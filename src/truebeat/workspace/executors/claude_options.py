@@ -42,8 +42,7 @@ class Settings:
 
     def __init__(self, options: Options, probe_timeout: float) -> None:
         self._options = options
-        # connect_deadline is the older name
-        connect = options.seconds("connect_timeout", options.seconds("connect_deadline", 30.0))
+        connect = options.seconds("connect_timeout", 30.0)
         self.limits = Limits(
             connect_soft=min(options.seconds("connect_soft", 10.0), connect),
             connect=connect,

@@ -5,77 +5,22 @@ import contextlib
 from uuid import UUID, uuid4
 
 import pytest
+from judge_stand import judging, link_beat
 
-from truebeat.clock import ManualClock
-from truebeat.domain.health import Beat, LeaseExpired, Record, Status, Symptom, created
+from truebeat.domain.health import Beat, LeaseExpired, Record, Status, Symptom
 from truebeat.errors import Conflict, Gone, NotFound, Unavailable
-from truebeat.protocol import link
-from truebeat.server.background.tasks import Duties
-from truebeat.server.leases import Leases
-from truebeat.server.services.events import EventLog
-from truebeat.server.services.health import Health, restart_id
+from truebeat.server.services.health import restart_id
 from truebeat.server.services.heartbeats import Heartbeats
-from truebeat.server.store import events as event_store
 from truebeat.server.store import workspaces as workspace_store
-from truebeat.server.store.workspaces import WorkspaceRow
 
 HEALTHY = Beat("", 0.0)
 WEDGED = Beat("wedged", 0.0, "Control request timeout: initialize")
 
 
-class Rig:
-    def __init__(self, database):
-        self.clock = ManualClock()
-        self.database = database
-        self.leases = Leases(lease=45, link_grace=5, provisioning_deadline=120)
-        self.events = EventLog(database)
-        self.health = Health(database, self.leases, self.events, self.clock)
-        self.published = []
-        publish = self.events.publish
-        self.events.publish = lambda events: (self.published.extend(events), publish(events))
-
-    async def member(self, record: Record | None = None):
-        row = WorkspaceRow(
-            id=uuid4(),
-            name="member",
-            role="",
-            parent_id=None,
-            url=None,
-            agent_card=None,
-            created_at=self.clock.now(),
-            registered_at=None,
-            record=record or created(self.clock.now()),
-        )
-        async with self.database.acquire() as connection:
-            await workspace_store.insert(connection, row)
-        return self.leases.add(row, self.clock.monotonic())
-
-    async def observe(self, lease, observation):
-        return await self.health.observe(lease.id, observation, self.clock.now())
-
-    async def stored(self, lease):
-        async with self.database.acquire() as connection:
-            return await workspace_store.get(connection, UUID(lease.id))
-
-    async def all_events(self):
-        async with self.database.acquire() as connection:
-            return await event_store.since(connection, 0, 1000)
-
-    async def events_on_disk(self):
-        """Without those of incidents, which have tests of their own."""
-        return [event for event in await self.all_events() if not event.type.startswith("INCIDENT_")]
-
-
 @pytest.fixture
 async def rig(database):
-    rig = Rig(database)
-    await rig.events.start()
-    duties = Duties(rig.clock)
-    duties.start("writer", rig.health.write_forever)
-    yield rig
-    await duties.stop()
-    rig.events.close()
-    assert duties.crashes == {}
+    async with judging(database) as made:
+        yield made
 
 
 async def test_a_change_and_its_event_are_on_disk_when_observe_returns(rig):
@@ -193,16 +138,6 @@ async def test_what_comes_while_a_change_is_being_written_is_judged_after_it(rig
     await asyncio.gather(rig.observe(lease, HEALTHY), rig.observe(lease, WEDGED))
     assert lease.status is Status.DEGRADED
     assert lease.pending == 0
-
-
-def link_beat(**fields):
-    plain = {
-        "seq": 1, "generation": 1, "runtime_state": "", "error_rate": 0.0, "sample_error": "", "active_tasks": 0,
-        "current_task": "", "uptime_seconds": 1.0, "phase": "idle", "phase_age": 0.0, "worker_pid": 1, "restarts": 0,
-        "quarantine": "", "counters": link.Counters(), "loop_lag": 0.0, "tick_age": 0.1, "process_state": "S",
-        "canary": None, "phase_bound": None, "stall": "", "note": "", "capacity": 1, "holding": [],
-    }  # fmt: skip
-    return link.Beat(**plain | fields)
 
 
 async def test_a_beat_that_seems_to_change_nothing_ends_the_wedge_that_is_being_written(rig):

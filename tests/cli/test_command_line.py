@@ -12,7 +12,7 @@ from truebeat.cli.exits import Exit, exit_for
 from truebeat.cli.main import build, dispatch
 
 COMMANDS = [
-    "demo", "up", "serve", "run", "ps", "watch", "show", "events", "incidents", "restart", "remove", "doctor",
+    "demo", "up", "serve", "run", "ps", "watch", "show", "events", "incidents", "restart", "remove", "doctor", "send", "tasks", "cancel",
     "token create", "token list", "token revoke", "token rotate", "migrate up", "migrate down", "migrate status",
 ]  # fmt: skip
 

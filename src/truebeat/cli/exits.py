@@ -22,6 +22,8 @@ class Exit(IntEnum):
     CONFLICT = 5
     #: the server or its database does not answer; the same call may succeed soon
     UNAVAILABLE = 6
+    #: the agent asks something and waits for the reply
+    ASKED = 7
     INTERRUPTED = 130
 
 

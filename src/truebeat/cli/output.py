@@ -20,6 +20,13 @@ def plain(text: str, limit: int = 500) -> str:
     return line if len(text) <= limit else line[:limit] + "…"
 
 
+def plain_text(text: str) -> str:
+    """As `plain`, but of many lines: line ends and tabs stay, and nothing is cut."""
+    return "".join(
+        character if character in "\n\t" else _visible(character) for character in text.replace("\r\n", "\n")
+    )
+
+
 def _visible(character: str) -> str:
     if unicodedata.category(character) not in _UNSAFE_CATEGORIES:
         return character

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from truebeat.client.events import Events
     from truebeat.client.incidents import Incidents
     from truebeat.client.registry import Registry
+    from truebeat.client.tasks import Tasks
     from truebeat.client.tokens import Tokens
     from truebeat.client.workspaces import Workspaces
 
@@ -100,6 +101,12 @@ class Client:
         return Incidents(self)
 
     @cached_property
+    def tasks(self) -> Tasks:
+        from truebeat.client.tasks import Tasks
+
+        return Tasks(self)
+
+    @cached_property
     def tokens(self) -> Tokens:
         from truebeat.client.tokens import Tokens
 
@@ -112,10 +119,16 @@ class Client:
         return Registry(self)
 
     def call(
-        self, answer: type[T], method: str, path: str, body: object = None, query: Mapping[str, str | int] | None = None
+        self,
+        answer: type[T],
+        method: str,
+        path: str,
+        body: object = None,
+        query: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> T:
         """One call whose answer is decoded as `answer`; `None` as the body sends none."""
-        response = self._send(method, path, body, query)
+        response = self._send(method, path, body, query, headers)
         try:
             return msgspec.json.decode(response.content, type=answer)
         except msgspec.DecodeError as error:
@@ -136,13 +149,20 @@ class Client:
         """One call whose answer says nothing more than that it was done."""
         self._send(method, path, body, None)
 
-    def _send(self, method: str, path: str, body: object, query: Mapping[str, str | int] | None) -> httpx2.Response:
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: object,
+        query: Mapping[str, str | int] | None,
+        more: Mapping[str, str] | None = None,
+    ) -> httpx2.Response:
         content = None if body is None else msgspec.json.encode(body)
         token = self.credentials.current()
-        response = self._once(method, path, content, query, token)
+        response = self._once(method, path, content, query, token, more)
         if response.status_code == 401:
             # The token may have been rotated under us: read it again, once, and send the very same body.
-            response = self._once(method, path, content, query, self.credentials.refresh())
+            response = self._once(method, path, content, query, self.credentials.refresh(), more)
         if response.is_success:
             return response
         raise error_from(response.status_code, response.content, self.url)
@@ -154,8 +174,11 @@ class Client:
         content: bytes | None,
         query: Mapping[str, str | int] | None,
         token: str | None,
+        more: Mapping[str, str] | None = None,
     ) -> httpx2.Response:
-        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        headers = dict(more or {})
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
         if content is not None:
             headers["Content-Type"] = "application/json"
         try:

@@ -1,0 +1,114 @@
+/** The page: a login until there is a session, then the shell around graph, list and panel. */
+
+import { useCallback, useEffect, useState } from "react";
+import { ApiError, call, inWords, onSignedOut } from "./api";
+import { Canvas } from "./canvas/Canvas";
+import { focusCard } from "./canvas/roving";
+import { type Login as LoginBody, paths, type SessionView } from "./generated";
+import { Live } from "./live";
+import { Panel } from "./panel/Panel";
+import { go, spot, useSpot } from "./place";
+import { Empty } from "./shell/Empty";
+import { Help } from "./shell/Help";
+import { List } from "./shell/List";
+import { Login } from "./shell/Login";
+import { TopBar } from "./shell/TopBar";
+import { fleet, useConnection, useMembers } from "./store";
+
+const live = new Live(fleet);
+
+type Phase = { kind: "checking" } | { kind: "out"; problem: string } | { kind: "in"; session: SessionView };
+
+export function App() {
+  const [phase, setPhase] = useState<Phase>({ kind: "checking" });
+  const connection = useConnection();
+
+  const enter = useCallback(async (login: Partial<LoginBody> | null) => {
+    try {
+      const session = await (login
+        ? call<SessionView>("POST", paths.session, { body: login })
+        : call<SessionView>("GET", paths.session));
+      setPhase({ kind: "in", session });
+    } catch (error) {
+      const quiet = !login && error instanceof ApiError && error.status === 401;
+      setPhase({ kind: "out", problem: quiet ? "" : inWords(error) });
+    }
+  }, []);
+
+  useEffect(() => {
+    const code = /^#login=(.+)$/.exec(location.hash)?.[1];
+    // the code leaves the address bar at once: it is good once, and no bookmark should hold it
+    if (code) history.replaceState(null, "", location.pathname + location.search);
+    void (code ? enter({ code }) : enter(null));
+    onSignedOut(() =>
+      setPhase((now) => (now.kind === "in" ? { kind: "out", problem: "the session has ended" } : now)),
+    );
+  }, [enter]);
+
+  useEffect(() => {
+    if (phase.kind !== "in") return;
+    void live.start();
+    return () => live.stop();
+  }, [phase.kind]);
+
+  useEffect(() => {
+    if (connection === "signed-out") setPhase({ kind: "out", problem: "the session has ended" });
+  }, [connection]);
+
+  if (phase.kind === "checking") return <p className="splash">truebeat</p>;
+  if (phase.kind === "out") return <Login problem={phase.problem} enter={enter} />;
+  const leave = async () => {
+    await call("DELETE", paths.session).catch(() => undefined);
+    setPhase({ kind: "out", problem: "" });
+  };
+  return <Shell session={phase.session} leave={leave} />;
+}
+
+function Shell({ session, leave }: { session: SessionView; leave: () => void }) {
+  const { view, selected } = useSpot();
+  const members = useMembers();
+  const connection = useConnection();
+  const [help, setHelp] = useState(false);
+
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      const typing =
+        event.target instanceof HTMLElement &&
+        event.target.closest("input, textarea, select, [contenteditable]");
+      if (event.key === "Escape") {
+        if (help) setHelp(false);
+        else if (spot().selected) {
+          const back = spot().selected;
+          go({ selected: null });
+          if (back) focusCard(back);
+        }
+        return;
+      }
+      if (typing || event.altKey || event.ctrlKey || event.metaKey) return;
+      if (event.key === "/") {
+        event.preventDefault();
+        document.getElementById("search")?.focus();
+      } else if (event.key === "?") {
+        setHelp((open) => !open);
+      } else if (event.key === "l") {
+        go({ view: spot().view === "list" ? "graph" : "list" });
+      }
+    };
+    addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  }, [help]);
+
+  return (
+    <div className={`shell${selected ? " has-panel" : ""}`}>
+      <a className="skip" href="#fleet">
+        Skip to the fleet
+      </a>
+      <TopBar session={session} leave={leave} help={() => setHelp(true)} />
+      <main id="fleet" className="fleet" aria-label="Fleet" tabIndex={-1}>
+        {members.length === 0 && connection === "live" ? <Empty /> : view === "list" ? <List /> : <Canvas />}
+      </main>
+      {selected && <Panel key={selected} id={selected} live={live} role={session.role} />}
+      {help && <Help close={() => setHelp(false)} />}
+    </div>
+  );
+}

@@ -1,0 +1,272 @@
+/** The graph: teams as frames, workspaces as cards, live exchanges as edges. Only what the window shows is mounted. */
+
+import {
+  Background,
+  Controls,
+  type Edge,
+  type Node,
+  ReactFlow,
+  ReactFlowProvider,
+  useReactFlow,
+  type Viewport,
+} from "@xyflow/react";
+import "@xyflow/react/dist/style.css";
+import { type KeyboardEvent, useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { matcher } from "../filter";
+import { Arranger, CARD, type Direction, type Layout, memberOf, neighbour, visible } from "../layout";
+import { go, useSpot } from "../place";
+import { fleet, useExchanges, useMembers } from "../store";
+import { ExchangeEdge } from "./ExchangeEdge";
+import { focusCard, focusedId, setFocused } from "./roving";
+import { TeamTile } from "./TeamTile";
+import { WorkspaceNode } from "./WorkspaceNode";
+
+const nodeTypes = { workspace: WorkspaceNode, team: TeamTile };
+const edgeTypes = { exchange: ExchangeEdge };
+/** below it teams are tiles */
+const NEAR = 0.35;
+/** how far beyond the window cards are mounted, in its own size */
+const MARGIN = 0.15;
+/** an edge without anything new cools and goes, milliseconds */
+const EDGE_LIFE = 60_000;
+const ARROWS: Record<string, Direction> = {
+  ArrowLeft: "left",
+  ArrowRight: "right",
+  ArrowUp: "up",
+  ArrowDown: "down",
+};
+
+const arranger = new Arranger();
+
+export function Canvas() {
+  return (
+    <ReactFlowProvider>
+      <Graph />
+    </ReactFlowProvider>
+  );
+}
+
+function Graph() {
+  const members = useMembers();
+  const { filter, selected } = useSpot();
+  const layout = useMemo(() => arranger.arrange(members.map(memberOf)), [members]);
+  const box = useRef<HTMLDivElement>(null);
+  const [viewport, setViewport] = useState<Viewport>({ x: 0, y: 0, zoom: 1 });
+  const flow = useReactFlow();
+  const frame = useRef(0);
+  const fitted = useRef(false);
+
+  const near = viewport.zoom >= NEAR;
+  const shown = useMemo(
+    () => visible(layout, windowOf(viewport, box.current), near),
+    [layout, viewport, near],
+  );
+  const nodes = useStable(useMemo(() => nodesOf(layout, shown, near, filter), [layout, shown, near, filter]));
+  const edges = useEdges(shown.members);
+
+  const onMove = useCallback((_: unknown, next: Viewport) => {
+    cancelAnimationFrame(frame.current);
+    frame.current = requestAnimationFrame(() => setViewport(next));
+  }, []);
+
+  const fitAll = useCallback(
+    (animated: boolean) => {
+      const bounds = boundsOf(layout);
+      if (bounds) void flow.fitBounds(bounds, { padding: 0.04, duration: animated ? 250 : 0 });
+    },
+    [flow, layout],
+  );
+
+  useEffect(() => {
+    if (fitted.current || layout.blocks.length === 0) return;
+    fitted.current = true;
+    if (!focusedId()) setFocused(members[0]?.id ?? null);
+    fitAll(false);
+  }, [layout, members, fitAll]);
+
+  const reveal = useCallback(
+    (id: string) => {
+      const spot = layout.places.get(id);
+      if (!spot) return;
+      const zoom = Math.max(flow.getZoom(), NEAR + 0.25);
+      void flow.setCenter(spot.x + CARD.width / 2, spot.y + CARD.height / 2, { zoom, duration: 0 });
+    },
+    [flow, layout],
+  );
+
+  // selected from elsewhere (a notification, the URL): bring it into view
+  useEffect(() => {
+    if (!selected) return;
+    const spot = layout.places.get(selected);
+    if (!spot) return;
+    setFocused(selected);
+    const window = windowOf(flow.getViewport(), box.current, 0);
+    const inside =
+      spot.x >= window.x &&
+      spot.y >= window.y &&
+      spot.x + CARD.width <= window.x + window.width &&
+      spot.y + CARD.height <= window.y + window.height;
+    if (!inside || flow.getZoom() < NEAR) reveal(selected);
+  }, [selected, layout, flow, reveal]);
+
+  const onKeyDown = (event: KeyboardEvent) => {
+    const direction = ARROWS[event.key];
+    const from = focusedId() ?? members[0]?.id;
+    if (!direction || !from || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    const next = neighbour(layout, from, direction, (id) => fleet.get(id)?.parent_id ?? null);
+    if (!next) return;
+    const spot = layout.places.get(next);
+    const window = windowOf(flow.getViewport(), box.current, 0);
+    if (
+      spot &&
+      (spot.x < window.x ||
+        spot.y < window.y ||
+        spot.x + CARD.width > window.x + window.width ||
+        spot.y + CARD.height > window.y + window.height)
+    ) {
+      reveal(next);
+    }
+    focusCard(next);
+  };
+
+  return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: the keys move the focus among the cards within
+    <div className="graph" ref={box} onKeyDown={onKeyDown}>
+      <ReactFlow
+        nodes={nodes}
+        edges={edges}
+        nodeTypes={nodeTypes}
+        edgeTypes={edgeTypes}
+        onMove={onMove}
+        onPaneClick={() => go({ selected: null })}
+        minZoom={0.03}
+        maxZoom={2}
+        nodesDraggable={false}
+        nodesConnectable={false}
+        nodesFocusable={false}
+        edgesFocusable={false}
+        elementsSelectable={false}
+        disableKeyboardA11y
+        proOptions={{ hideAttribution: true }}
+      >
+        <svg className="defs" aria-hidden="true">
+          <defs>
+            <marker
+              id="exchange-arrow"
+              viewBox="0 0 10 10"
+              refX="9"
+              refY="5"
+              markerWidth="7"
+              markerHeight="7"
+              orient="auto"
+            >
+              <path d="M0 0 10 5 0 10z" className="arrow" />
+            </marker>
+          </defs>
+        </svg>
+        <Background gap={32} />
+        <Controls
+          showInteractive={false}
+          position="bottom-left"
+          fitViewOptions={{ padding: 0.05 }}
+          onFitView={() => fitAll(true)}
+        />
+      </ReactFlow>
+    </div>
+  );
+}
+
+/** The visible part of the plane, a little larger than it is. */
+function windowOf(viewport: Viewport, box: HTMLDivElement | null, margin: number = MARGIN) {
+  const width = (box?.clientWidth ?? innerWidth) / viewport.zoom;
+  const height = (box?.clientHeight ?? innerHeight) / viewport.zoom;
+  return {
+    x: -viewport.x / viewport.zoom - width * margin,
+    y: -viewport.y / viewport.zoom - height * margin,
+    width: width * (1 + 2 * margin),
+    height: height * (1 + 2 * margin),
+  };
+}
+
+function nodesOf(
+  layout: Layout,
+  shown: { blocks: Layout["blocks"]; members: string[] },
+  near: boolean,
+  filter: string,
+): Node[] {
+  const matches = matcher(filter);
+  const nodes: Node[] = shown.blocks.map((block) => ({
+    id: block.id,
+    type: "team",
+    position: { x: block.x, y: block.y },
+    width: block.width,
+    height: block.height,
+    zIndex: 0,
+    data: { name: block.name, members: block.members, near },
+  }));
+  for (const id of shown.members) {
+    const spot = layout.places.get(id);
+    const workspace = fleet.get(id);
+    if (!spot || !workspace) continue;
+    nodes.push({
+      id,
+      type: "workspace",
+      position: { x: spot.x, y: spot.y },
+      width: CARD.width,
+      height: CARD.height,
+      zIndex: 2,
+      className: matches(workspace) ? "" : "is-filtered-out",
+      data: {},
+    });
+  }
+  return nodes;
+}
+
+/** The same array while its content is the same: panning by a pixel renders nothing. */
+function useStable(nodes: Node[]): Node[] {
+  const kept = useRef<{ key: string; nodes: Node[] }>({ key: "", nodes: [] });
+  const key = nodes
+    .map(
+      (node) =>
+        `${node.id}@${node.position.x},${node.position.y},${node.width}${node.className ?? ""}${node.data.near ?? ""}${(node.data.members as readonly string[] | undefined)?.length ?? ""}`,
+    )
+    .join("|");
+  if (key !== kept.current.key) kept.current = { key, nodes };
+  return kept.current.nodes;
+}
+
+function useEdges(members: readonly string[]): Edge[] {
+  const exchanges = useExchanges();
+  const [now, setNow] = useState(() => Date.now());
+  useEffect(() => {
+    if (exchanges.length === 0) return;
+    const timer = setInterval(() => setNow(Date.now()), 2000);
+    return () => clearInterval(timer);
+  }, [exchanges.length]);
+  return useMemo(() => {
+    const drawn = new Set(members);
+    const latest = new Map<string, Edge>();
+    for (const exchange of exchanges) {
+      if (!drawn.has(exchange.source) || !drawn.has(exchange.target)) continue;
+      if (exchange.ended && now - exchange.at > EDGE_LIFE) continue;
+      latest.set(`${exchange.source}>${exchange.target}`, {
+        id: `${exchange.source}>${exchange.target}`,
+        type: "exchange",
+        source: exchange.source,
+        target: exchange.target,
+        zIndex: 1,
+        data: { ended: exchange.ended, at: exchange.at, taskId: exchange.taskId },
+      });
+    }
+    return [...latest.values()];
+  }, [exchanges, members, now]);
+}
+
+function boundsOf(layout: Layout) {
+  const { blocks } = layout;
+  if (blocks.length === 0) return null;
+  const right = Math.max(...blocks.map((block) => block.x + block.width));
+  const bottom = Math.max(...blocks.map((block) => block.y + block.height));
+  return { x: 0, y: 0, width: right, height: bottom };
+}

@@ -1,0 +1,45 @@
+/** One workspace's card. Re-renders only when that workspace changed. */
+
+import { Handle, type NodeProps, Position } from "@xyflow/react";
+import { memo } from "react";
+import { go, useSpot } from "../place";
+import { Pill } from "../shell/Pill";
+import { isTrouble, LOOKS, reason } from "../status";
+import { useWorkspace } from "../store";
+import { focusedId, onCardFocus } from "./roving";
+
+function Card({ id }: NodeProps) {
+  const workspace = useWorkspace(id);
+  const { selected } = useSpot();
+  if (!workspace) return null;
+  const trouble = isTrouble(workspace.status);
+  const why = reason(workspace);
+  const doing = workspace.current_task || workspace.phase || "";
+  return (
+    <button
+      type="button"
+      className={`card is-${workspace.status}${trouble ? " is-trouble" : ""}`}
+      id={`card-${id}`}
+      aria-pressed={selected === id}
+      aria-label={`${workspace.name}, ${LOOKS[workspace.status].word}${trouble && why ? `: ${why}` : ""}`}
+      tabIndex={focusedId() === id ? 0 : -1}
+      onFocus={() => onCardFocus(id)}
+      onClick={() => go({ selected: id })}
+    >
+      <Handle type="target" position={Position.Left} isConnectable={false} />
+      <Handle type="source" position={Position.Right} isConnectable={false} />
+      <span className="card-name">{workspace.name}</span>
+      {workspace.role && <span className="card-role">{workspace.role}</span>}
+      <Pill status={workspace.status} />
+      {trouble && why ? (
+        <span className="card-why">{why}</span>
+      ) : (
+        <span className="card-doing">
+          {workspace.restart_pending ? "restart ordered" : workspace.note || doing}
+        </span>
+      )}
+    </button>
+  );
+}
+
+export const WorkspaceNode = memo(Card);

@@ -1,0 +1,72 @@
+/** Restart and remove, each with what it would interrupt; neither can be fired twice. */
+
+import { useState } from "react";
+import { call, inWords } from "../api";
+import { paths, type RestartReply, type WorkspaceView } from "../generated";
+
+export function Actions({ workspace, role }: { workspace: WorkspaceView; role: string }) {
+  const [asking, setAsking] = useState<"restart" | "remove" | null>(null);
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState("");
+  if (role !== "operator") return null;
+
+  const act = async () => {
+    setBusy(true);
+    setProblem("");
+    try {
+      if (asking === "restart") await call<RestartReply>("POST", paths.restart(workspace.id));
+      else await call("DELETE", paths.workspace(workspace.id));
+      setAsking(null);
+    } catch (error) {
+      setProblem(inWords(error));
+    } finally {
+      setBusy(false);
+    }
+  };
+
+  const running = workspace.active_tasks ?? 0;
+  const interrupts =
+    running > 0
+      ? `It interrupts ${running === 1 ? "the task" : `${running} tasks`} that it works on${workspace.current_task ? ` (${workspace.current_task})` : ""}; what allows it is done again.`
+      : "It works on nothing now.";
+
+  return (
+    <div className="actions">
+      {workspace.restart_pending ? (
+        <output className="pending">Restart ordered; waiting for the new generation</output>
+      ) : (
+        <button
+          type="button"
+          disabled={busy || !workspace.linked}
+          onClick={() => setAsking("restart")}
+          title={workspace.linked ? "" : "It holds no link, so it can't be restarted from here"}
+        >
+          Restart
+        </button>
+      )}
+      <button type="button" className="danger" disabled={busy} onClick={() => setAsking("remove")}>
+        Remove
+      </button>
+      {asking && (
+        // biome-ignore lint/a11y/useSemanticElements: it stands in the flow of the panel and blocks nothing else
+        <div role="group" className="confirm" aria-label={`Confirm: ${asking}`}>
+          <p>
+            {asking === "restart"
+              ? `Restart ${workspace.name}? `
+              : `Remove ${workspace.name} for good? Its tokens end. `}
+            {interrupts}
+          </p>
+          <button type="button" className={asking === "remove" ? "danger" : ""} disabled={busy} onClick={act}>
+            {asking === "restart" ? "Restart now" : "Remove for good"}
+          </button>
+          <button type="button" disabled={busy} onClick={() => setAsking(null)}>
+            Cancel
+          </button>
+        </div>
+      )}
+      <p role="alert" className="problem">
+        {problem}
+      </p>
+    </div>
+  );
+}

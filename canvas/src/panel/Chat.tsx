@@ -1,0 +1,5 @@
+import type { WorkspaceView } from "../generated";
+
+export function Chat({ workspace }: { workspace: WorkspaceView }) {
+  return <p>{workspace.name}</p>;
+}

@@ -1,0 +1,99 @@
+/** Who says what, how old it is, and which conditions are open: one sees at a glance who was lying. */
+
+import { RULES, type WorkspaceView } from "../generated";
+import { Pill } from "../shell/Pill";
+import { ago, duration } from "../time";
+
+const WITNESSES: Record<string, string> = {
+  self: "Self: what it admits",
+  evidence: "Evidence: what is measured",
+  silence: "Silence: is it heard",
+  sender: "Sender: what its work shows",
+  canary: "Canary: does it answer a probe",
+};
+
+export function Health({ workspace }: { workspace: WorkspaceView }) {
+  const { evidence } = workspace;
+  const now = Date.now();
+  return (
+    <>
+      <section aria-labelledby="conditions">
+        <h3 id="conditions">Open conditions</h3>
+        {workspace.conditions.length === 0 && <p>None: nobody has anything to say against it.</p>}
+        <ul className="conditions">
+          {workspace.conditions.map((condition) => (
+            <li key={condition.symptom}>
+              <Pill status={condition.status} />
+              <strong>{condition.symptom}</strong>{" "}
+              <span className="dim">
+                said by {condition.witness}, since {ago(condition.since, now)}
+              </span>
+              <p>{condition.detail || RULES[condition.symptom].opens}</p>
+              <p className="dim">Closes by: {RULES[condition.symptom].closes}.</p>
+            </li>
+          ))}
+        </ul>
+      </section>
+      <section aria-labelledby="witnesses">
+        <h3 id="witnesses">Witnesses</h3>
+        <table className="witnesses">
+          <thead>
+            <tr>
+              <th scope="col">Witness</th>
+              <th scope="col">Says</th>
+              <th scope="col">Age</th>
+            </tr>
+          </thead>
+          <tbody>
+            {workspace.witnesses.map((one) => (
+              <tr key={one.witness} className={one.healthy === false ? "is-against" : ""}>
+                <th scope="row">{WITNESSES[one.witness] ?? one.witness}</th>
+                <td>
+                  <span aria-hidden="true">{one.healthy === null ? "· " : one.healthy ? "✓ " : "✗ "}</span>
+                  {one.says}
+                  {one.detail && <span className="detail">{one.detail}</span>}
+                </td>
+                <td>{one.age === null ? "never" : duration(one.age)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </section>
+      {evidence && (
+        <section aria-labelledby="evidence">
+          <h3 id="evidence">Evidence</h3>
+          <dl className="facts">
+            <Fact name="Phase" value={`${evidence.phase}, for ${duration(evidence.phase_age)}`} />
+            <Fact name="Last moved" value={`${duration(evidence.unmoved)} ago`} />
+            <Fact
+              name="Turns"
+              value={`${evidence.counters.turns_finished} of ${evidence.counters.turns_started} finished`}
+            />
+            <Fact
+              name="Tools"
+              value={`${evidence.counters.tools_finished} of ${evidence.counters.tools_started} finished`}
+            />
+            <Fact name="Frames seen" value={String(evidence.counters.frames)} />
+            <Fact name="Canaries passed" value={String(evidence.counters.canaries_passed)} />
+            <Fact name="Loop lag" value={duration(evidence.loop_lag)} />
+            <Fact
+              name="Generation"
+              value={`${workspace.generation}, worker ${workspace.worker_pid ?? "none"}`}
+            />
+            <Fact name="Restarts" value={String(workspace.restarts ?? 0)} />
+          </dl>
+          {evidence.note && <p className="note">{evidence.note}</p>}
+        </section>
+      )}
+    </>
+  );
+}
+
+function Fact({ name, value }: { name: string; value: string }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{value}</dd>
+    </div>
+  );
+}

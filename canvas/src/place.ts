@@ -1,0 +1,69 @@
+/** What is selected and filtered, in the URL: a reload, a bookmark and a colleague see the same. */
+
+import { useSyncExternalStore } from "react";
+
+export type Tab = "health" | "chat" | "timeline" | "incidents" | "tasks";
+export const TABS: readonly Tab[] = ["health", "chat", "timeline", "incidents", "tasks"];
+
+export interface Spot {
+  /** the workspace whose panel is open */
+  selected: string | null;
+  tab: Tab;
+  /** words that names, roles and reasons must contain, and `status:degraded` */
+  filter: string;
+  view: "graph" | "list";
+  /** an incident or a task that is open in the panel */
+  detail: string | null;
+}
+
+function read(): Spot {
+  const query = new URLSearchParams(location.search);
+  const tab = query.get("tab") as Tab | null;
+  return {
+    selected: query.get("workspace"),
+    tab: tab && TABS.includes(tab) ? tab : "health",
+    filter: query.get("q") ?? "",
+    view: query.get("view") === "list" ? "list" : "graph",
+    detail: query.get("detail"),
+  };
+}
+
+let current = read();
+const listeners = new Set<() => void>();
+
+/** Change some of it. A new selection is a step that Back undoes; the rest is not. */
+export function go(change: Partial<Spot>): void {
+  const next = { ...current, ...change };
+  if (change.selected !== undefined && change.selected !== current.selected && change.detail === undefined)
+    next.detail = null;
+  const query = new URLSearchParams();
+  if (next.selected) query.set("workspace", next.selected);
+  if (next.selected && next.tab !== "health") query.set("tab", next.tab);
+  if (next.filter) query.set("q", next.filter);
+  if (next.view === "list") query.set("view", "list");
+  if (next.detail) query.set("detail", next.detail);
+  const text = query.toString();
+  const url = text ? `?${text}` : location.pathname;
+  if (next.selected !== current.selected) history.pushState(null, "", url);
+  else history.replaceState(null, "", url);
+  current = next;
+  for (const listener of [...listeners]) listener();
+}
+
+addEventListener("popstate", () => {
+  current = read();
+  for (const listener of [...listeners]) listener();
+});
+
+function subscribe(listener: () => void): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+export function useSpot(): Spot {
+  return useSyncExternalStore(subscribe, () => current);
+}
+
+export function spot(): Spot {
+  return current;
+}

@@ -1,0 +1,88 @@
+/** The fleet as a table that does what the graph does. Only the rows in the window are mounted. */
+
+import { useMemo, useRef, useState } from "react";
+import { matcher } from "../filter";
+import { go, useSpot } from "../place";
+import { isTrouble, reason, severity } from "../status";
+import { fleet, useCounts, useMembers, useWorkspace } from "../store";
+import { Pill } from "./Pill";
+
+const ROW = 48;
+const OVERSCAN = 10;
+
+export function List() {
+  const members = useMembers();
+  const counts = useCounts(); // a changed status may move a row
+  const { filter } = useSpot();
+  const [top, setTop] = useState(0);
+  const box = useRef<HTMLDivElement>(null);
+  const rows = useMemo(() => {
+    void counts;
+    const matches = matcher(filter);
+    return members
+      .map((member) => fleet.get(member.id))
+      .filter((workspace) => workspace !== undefined && matches(workspace))
+      .sort((one, other) =>
+        one && other
+          ? severity(one.status) - severity(other.status) || one.name.localeCompare(other.name)
+          : 0,
+      )
+      .map((workspace) => workspace?.id ?? "");
+  }, [members, counts, filter]);
+  const height = box.current?.clientHeight ?? innerHeight;
+  const first = Math.max(0, Math.floor(top / ROW) - OVERSCAN);
+  const last = Math.min(rows.length, Math.ceil((top + height) / ROW) + OVERSCAN);
+  return (
+    <div className="list" ref={box} onScroll={(event) => setTop(event.currentTarget.scrollTop)}>
+      <table aria-rowcount={rows.length}>
+        <caption>
+          {rows.length} of {members.length} workspaces, trouble first
+        </caption>
+        <thead>
+          <tr>
+            <th scope="col">Workspace</th>
+            <th scope="col">Status</th>
+            <th scope="col">Doing</th>
+            <th scope="col">Why</th>
+          </tr>
+        </thead>
+        <tbody>
+          {first > 0 && <Filler height={first * ROW} />}
+          {rows.slice(first, last).map((id) => (
+            <Row key={id} id={id} />
+          ))}
+          {last < rows.length && <Filler height={(rows.length - last) * ROW} />}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Filler({ height }: { height: number }) {
+  return (
+    <tr className="filler">
+      <td colSpan={4} ref={(cell) => cell?.style.setProperty("height", `${height}px`)} />
+    </tr>
+  );
+}
+
+function Row({ id }: { id: string }) {
+  const workspace = useWorkspace(id);
+  const { selected } = useSpot();
+  if (!workspace) return null;
+  return (
+    <tr className={selected === id ? "is-selected" : ""}>
+      <th scope="row">
+        <button type="button" id={`card-${id}`} onClick={() => go({ selected: id })}>
+          {workspace.name}
+        </button>
+        <span className="row-role">{workspace.role}</span>
+      </th>
+      <td>
+        <Pill status={workspace.status} />
+      </td>
+      <td>{workspace.current_task || workspace.phase}</td>
+      <td className="row-why">{isTrouble(workspace.status) ? reason(workspace) : workspace.note}</td>
+    </tr>
+  );
+}

@@ -1,0 +1,85 @@
+/** What a person should know, newest first, with an unread count; each links to its workspace. */
+
+import { useEffect, useRef, useState } from "react";
+import { go } from "../place";
+import { useNotices } from "../store";
+import { moment } from "../time";
+
+const READ_KEY = "truebeat.read";
+
+function readUpTo(): number {
+  return Number(localStorage.getItem(READ_KEY) ?? 0) || 0;
+}
+
+const WORDS: Record<string, string> = {
+  WORKSPACE_DEGRADED: "degraded",
+  WORKSPACE_OFFLINE: "offline",
+  WORKSPACE_FAILED: "failed",
+  INCIDENT_CLOSED: "recovered",
+  TASK_FAILED: "task failed",
+  TASK_REJECTED: "task rejected",
+  TASK_INPUT_REQUIRED: "asks for input",
+  NOTIFICATION: "says",
+};
+
+export function Notifications() {
+  const notices = useNotices();
+  const [open, setOpen] = useState(false);
+  const [read, setRead] = useState(readUpTo);
+  const box = useRef<HTMLDivElement>(null);
+  const unread = notices.filter((notice) => notice.seq > read).length;
+
+  useEffect(() => {
+    const sync = () => setRead(readUpTo());
+    addEventListener("storage", sync); // another tab read them
+    return () => removeEventListener("storage", sync);
+  }, []);
+
+  const toggle = () => {
+    setOpen(!open);
+    const newest = notices[0];
+    if (open && newest) {
+      localStorage.setItem(READ_KEY, String(newest.seq));
+      setRead(newest.seq);
+    }
+  };
+
+  return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: Esc closes what is open within
+    <div
+      className="notifications"
+      ref={box}
+      onKeyDown={(event) => {
+        if (event.key === "Escape" && open) {
+          event.stopPropagation();
+          toggle();
+          box.current?.querySelector("button")?.focus();
+        }
+      }}
+    >
+      <button type="button" aria-expanded={open} aria-controls="notices" onClick={toggle}>
+        Notices{unread > 0 && <span className="badge">{unread}</span>}
+        <span className="visually-hidden">{unread} unread</span>
+      </button>
+      {open && (
+        <section id="notices" className="notices" aria-label="Notices">
+          {notices.length === 0 && <p>Nothing yet.</p>}
+          <ol>
+            {notices.map((notice) => (
+              <li key={notice.seq} className={notice.seq > read ? "is-unread" : ""}>
+                <button
+                  type="button"
+                  onClick={() => notice.workspaceId && go({ selected: notice.workspaceId })}
+                >
+                  <time dateTime={notice.at}>{moment(notice.at)}</time>
+                  <strong>{notice.name}</strong> {WORDS[notice.type] ?? notice.type}
+                  {notice.text && <span className="notice-text">{notice.text}</span>}
+                </button>
+              </li>
+            ))}
+          </ol>
+        </section>
+      )}
+    </div>
+  );
+}

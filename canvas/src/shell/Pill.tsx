@@ -1,0 +1,29 @@
+/** A status as people read it: glyph, word, colour. */
+
+import type { Status } from "../generated";
+import { LOOKS } from "../status";
+
+export function Glyph({ status, size = 14 }: { status: Status; size?: number }) {
+  const look = LOOKS[status];
+  return (
+    <svg className={`glyph is-${status}`} width={size} height={size} viewBox="0 0 16 16" aria-hidden="true">
+      <path
+        d={look.path}
+        fillRule="evenodd"
+        fill={look.hollow ? "none" : "currentColor"}
+        stroke={look.hollow ? "currentColor" : "none"}
+        strokeWidth={look.hollow ? 2 : 0}
+        strokeDasharray={look.dashed ? "3 2.6" : undefined}
+      />
+    </svg>
+  );
+}
+
+export function Pill({ status }: { status: Status }) {
+  return (
+    <span className={`pill is-${status}`}>
+      <Glyph status={status} />
+      {LOOKS[status].word}
+    </span>
+  );
+}

@@ -1,0 +1,87 @@
+/** Counts, connection, search, view, notifications, help, who is logged in. */
+
+import { useEffect } from "react";
+import { type SessionView, STATUSES } from "../generated";
+import { go, useSpot } from "../place";
+import { LOOKS, TROUBLE } from "../status";
+import { type Connection, useConnection, useCounts } from "../store";
+import { Notifications } from "./Notifications";
+import { Glyph } from "./Pill";
+
+const CONNECTIONS: Record<Connection, string> = {
+  connecting: "Connecting",
+  live: "Live",
+  reconnecting: "Reconnecting",
+  "signed-out": "Signed out",
+};
+
+export function TopBar({
+  session,
+  leave,
+  help,
+}: {
+  session: SessionView;
+  leave: () => void;
+  help: () => void;
+}) {
+  const counts = useCounts();
+  const connection = useConnection();
+  const { filter, view } = useSpot();
+  const troubled = TROUBLE.reduce((sum, status) => sum + counts[status], 0);
+
+  useEffect(() => {
+    document.title = troubled > 0 ? `(${troubled}) truebeat` : "truebeat";
+  }, [troubled]);
+
+  return (
+    <header className="topbar">
+      <h1>truebeat</h1>
+      <ul className="counts" aria-label="Workspaces by status">
+        {[...STATUSES]
+          .reverse()
+          .filter((status) => status !== "removed" && (counts[status] > 0 || status === "online"))
+          .map((status) => (
+            <li key={status}>
+              <button
+                type="button"
+                className={`count is-${status}`}
+                aria-pressed={filter === `status:${status}`}
+                onClick={() => go({ filter: filter === `status:${status}` ? "" : `status:${status}` })}
+              >
+                <Glyph status={status} />
+                {counts[status]} {LOOKS[status].word}
+              </button>
+            </li>
+          ))}
+      </ul>
+      <input
+        id="search"
+        type="search"
+        placeholder="Search  /"
+        aria-label="Search workspaces"
+        value={filter}
+        onChange={(event) => go({ filter: event.target.value })}
+        onKeyDown={(event) => {
+          if (event.key === "Escape") {
+            event.stopPropagation();
+            go({ filter: "" });
+            event.currentTarget.blur();
+          }
+        }}
+      />
+      <output className={`connection is-${connection}`} aria-live="polite">
+        {CONNECTIONS[connection]}
+      </output>
+      <button type="button" onClick={() => go({ view: view === "list" ? "graph" : "list" })}>
+        {view === "list" ? "Graph" : "List"}
+      </button>
+      <Notifications />
+      <button type="button" onClick={help} aria-label="Help">
+        ?
+      </button>
+      <button type="button" onClick={leave} title={`${session.name} (${session.role})`}>
+        Log out
+      </button>
+    </header>
+  );
+}

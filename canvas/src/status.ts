@@ -1,0 +1,73 @@
+/** How the six statuses look and read: a glyph, a word and a colour each, so that none depends on colour alone. */
+
+import { RULES, STATUSES, type Status, type WorkspaceView } from "./generated";
+
+export interface Look {
+  word: string;
+  /** drawn in a 16 by 16 box; filled shapes unless `hollow` */
+  path: string;
+  hollow: boolean;
+  dashed: boolean;
+}
+
+export const LOOKS: Record<Status, Look> = {
+  online: { word: "Online", path: "M8 2a6 6 0 1 1 0 12A6 6 0 0 1 8 2z", hollow: false, dashed: false },
+  degraded: {
+    word: "Degraded",
+    path: "M8 1.2 15.2 14H.8zM7.2 5.5v4.4h1.6V5.5zm0 5.6v1.6h1.6v-1.6z",
+    hollow: false,
+    dashed: false,
+  },
+  provisioning: {
+    word: "Provisioning",
+    path: "M8 2.5a5.5 5.5 0 1 1 0 11 5.5 5.5 0 0 1 0-11z",
+    hollow: true,
+    dashed: true,
+  },
+  offline: {
+    word: "Offline",
+    path: "M8 2.5a5.5 5.5 0 1 1 0 11 5.5 5.5 0 0 1 0-11zM4 12 12 4",
+    hollow: true,
+    dashed: false,
+  },
+  failed: {
+    word: "Failed",
+    path: "M2 2h12v12H2zM5 6.1 6.9 8 5 9.9 6.1 11 8 9.1 9.9 11 11 9.9 9.1 8 11 6.1 9.9 5 8 6.9 6.1 5z",
+    hollow: false,
+    dashed: false,
+  },
+  removed: { word: "Removed", path: "M2.5 8h11", hollow: true, dashed: false },
+};
+
+/** Statuses that need a person's eye, worst first. */
+export const TROUBLE: readonly Status[] = ["failed", "offline", "degraded"];
+
+export function isTrouble(status: Status): boolean {
+  return TROUBLE.includes(status);
+}
+
+/** Worse first; for lists and tiles. */
+export function severity(status: Status): number {
+  return STATUSES.indexOf(status);
+}
+
+export type Counts = Record<Status, number>;
+
+export function noCounts(): Counts {
+  return { removed: 0, failed: 0, offline: 0, degraded: 0, provisioning: 0, online: 0 };
+}
+
+/** "3 online, 1 degraded": every status that somebody has, trouble first. */
+export function countsInWords(counts: Counts): string {
+  const parts = STATUSES.filter((status) => counts[status] > 0).map(
+    (status) => `${counts[status]} ${LOOKS[status].word.toLowerCase()}`,
+  );
+  return parts.join(", ") || "nobody";
+}
+
+/** The sentence under the pill: why it is not online; "" when there is nothing to say. */
+export function reason(workspace: WorkspaceView): string {
+  const first = workspace.conditions[0];
+  if (!first) return "";
+  return first.detail || RULES[first.symptom].opens;
+}

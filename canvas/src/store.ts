@@ -1,0 +1,275 @@
+/**
+ * The fleet as this page knows it. One entry for each workspace, each with its own listeners, so that an event re-renders
+ * one card and nothing else. Pure of the network: live.ts feeds it.
+ */
+
+import { useCallback, useSyncExternalStore } from "react";
+import type { ConditionView, Event, Status, WorkspaceView } from "./generated";
+import { type Counts, noCounts } from "./status";
+
+export type Connection = "connecting" | "live" | "reconnecting" | "signed-out";
+
+/** A message that went from one workspace to another, for the graph's edges. */
+export interface Exchange {
+  source: string;
+  target: string;
+  taskId: string;
+  at: number;
+  ended: boolean;
+}
+
+/** What a person should know of, newest first. */
+export interface Notice {
+  seq: number;
+  at: string;
+  type: string;
+  workspaceId: string | null;
+  name: string;
+  text: string;
+}
+
+/** events kept for timelines and notices */
+const FEED_LIMIT = 2000;
+const NOTICE_LIMIT = 200;
+const EXCHANGE_LIMIT = 500;
+
+type Listener = () => void;
+
+class Topic {
+  private readonly listeners = new Set<Listener>();
+  readonly subscribe = (listener: Listener): Listener => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+  tell(): void {
+    for (const listener of [...this.listeners]) listener();
+  }
+}
+
+const STATUS_EVENT = /^WORKSPACE_(PROVISIONING|ONLINE|OFFLINE|DEGRADED|FAILED|REMOVED)$/;
+const NOTABLE = new Set([
+  "NOTIFICATION",
+  "TASK_FAILED",
+  "TASK_REJECTED",
+  "TASK_INPUT_REQUIRED",
+  "INCIDENT_CLOSED",
+]);
+
+export class FleetStore {
+  private byId = new Map<string, WorkspaceView>();
+  private readonly each = new Map<string, Topic>();
+  private readonly structureTopic = new Topic();
+  private readonly countsTopic = new Topic();
+  private readonly connectionTopic = new Topic();
+  private readonly feedTopic = new Topic();
+  private readonly exchangeTopic = new Topic();
+
+  /** the last event that was applied */
+  seq = 0;
+  /** all that live, by when they were made: the order never changes but by additions and removals */
+  members: readonly WorkspaceView[] = [];
+  counts: Counts = noCounts();
+  connection: Connection = "connecting";
+  feed: readonly Event[] = [];
+  notices: readonly Notice[] = [];
+  exchanges: readonly Exchange[] = [];
+  /** incidents changed, tasks changed: pages that show them look again */
+  incidentTick = 0;
+  taskTick = new Map<string, number>();
+  /** ids of which an event told something that only the API knows */
+  readonly stale = new Set<string>();
+
+  // --- reading ---
+
+  get(id: string): WorkspaceView | undefined {
+    return this.byId.get(id);
+  }
+
+  subscribeTo(id: string, listener: Listener): Listener {
+    let topic = this.each.get(id);
+    if (!topic) {
+      topic = new Topic();
+      this.each.set(id, topic);
+    }
+    return topic.subscribe(listener);
+  }
+
+  readonly onStructure = this.structureTopic.subscribe;
+  readonly onCounts = this.countsTopic.subscribe;
+  readonly onConnection = this.connectionTopic.subscribe;
+  readonly onFeed = this.feedTopic.subscribe;
+  readonly onExchange = this.exchangeTopic.subscribe;
+
+  // --- writing ---
+
+  /** The whole fleet as the API gave it; what was known before and is not in it is gone. */
+  snapshot(workspaces: readonly WorkspaceView[], seq: number): void {
+    const before = this.byId;
+    this.byId = new Map(workspaces.map((workspace) => [workspace.id, workspace]));
+    this.seq = seq;
+    this.restructure();
+    for (const id of new Set([...before.keys(), ...this.byId.keys()])) {
+      if (before.get(id) !== this.byId.get(id)) this.each.get(id)?.tell();
+    }
+  }
+
+  /** One workspace, as the API gave it just now. */
+  put(workspace: WorkspaceView): void {
+    const before = this.byId.get(workspace.id);
+    this.byId.set(workspace.id, workspace);
+    if (
+      !before ||
+      before.parent_id !== workspace.parent_id ||
+      before.name !== workspace.name ||
+      before.role !== workspace.role
+    ) {
+      this.restructure();
+    } else if (before.status !== workspace.status) {
+      this.recount();
+    }
+    this.each.get(workspace.id)?.tell();
+  }
+
+  setConnection(connection: Connection): void {
+    if (connection === this.connection) return;
+    this.connection = connection;
+    this.connectionTopic.tell();
+  }
+
+  /** Events in the order of their seq; one that was applied already is passed over. */
+  apply(events: readonly Event[]): void {
+    const touched = new Set<string>();
+    let structure = false;
+    let counts = false;
+    let incidents = false;
+    const fresh = events.filter((event) => event.seq > this.seq);
+    for (const event of fresh) {
+      this.seq = event.seq;
+      const id = event.workspace_id;
+      if (id && STATUS_EVENT.test(event.type)) {
+        const change = this.applyStatus(id, event);
+        structure ||= change === "structure";
+        counts ||= change === "status";
+        touched.add(id);
+      } else if (id && event.type === "RESTART_ORDERED") {
+        const known = this.byId.get(id);
+        if (known) this.byId.set(id, { ...known, restart_pending: true });
+        touched.add(id);
+      } else if (event.type.startsWith("INCIDENT_")) {
+        incidents = true;
+        if (id) this.stale.add(id);
+      } else if (id && event.type.startsWith("TASK_")) {
+        this.taskTick.set(id, (this.taskTick.get(id) ?? 0) + 1);
+        this.applyTask(id, event);
+        touched.add(id);
+      }
+      this.notice(event);
+    }
+    if (fresh.length === 0) return;
+    this.feed = [...this.feed, ...fresh].slice(-FEED_LIMIT);
+    if (structure) this.restructure();
+    else if (counts) this.recount();
+    if (incidents) this.incidentTick += 1;
+    for (const id of touched) this.each.get(id)?.tell();
+    this.feedTopic.tell();
+  }
+
+  private applyStatus(id: string, event: Event): "structure" | "status" | "none" {
+    const known = this.byId.get(id);
+    const status = event.payload.status as Status;
+    if (status === "removed") {
+      return this.byId.delete(id) ? "structure" : "none";
+    }
+    this.stale.add(id);
+    if (!known) return "none";
+    this.byId.set(id, {
+      ...known,
+      status,
+      conditions: (event.payload.conditions as ConditionView[] | undefined) ?? [],
+      restart_pending: status === "online" ? false : known.restart_pending,
+    });
+    return known.status === status ? "none" : "status";
+  }
+
+  private applyTask(target: string, event: Event): void {
+    const sender = event.payload.sender as { kind?: string; id?: string } | undefined;
+    if (sender?.kind !== "workspace" || !sender.id) return;
+    const taskId = String(event.payload.task_id ?? "");
+    const ended = /COMPLETED|FAILED|CANCELED|REJECTED/.test(event.type);
+    const others = this.exchanges.filter((exchange) => exchange.taskId !== taskId);
+    this.exchanges = [
+      ...others,
+      { source: sender.id, target, taskId, at: Date.parse(event.at), ended },
+    ].slice(-EXCHANGE_LIMIT);
+    this.exchangeTopic.tell();
+  }
+
+  private notice(event: Event): void {
+    const trouble = /^WORKSPACE_(DEGRADED|OFFLINE|FAILED)$/.test(event.type);
+    if (!trouble && !NOTABLE.has(event.type)) return;
+    const known = event.workspace_id ? this.byId.get(event.workspace_id) : undefined;
+    const name = String(event.payload.name ?? known?.name ?? "");
+    const text = String(
+      event.payload.sample_error ??
+        event.payload.text ??
+        event.payload.reason ??
+        event.payload.recovery ??
+        "",
+    );
+    this.notices = [
+      { seq: event.seq, at: event.at, type: event.type, workspaceId: event.workspace_id, name, text },
+      ...this.notices,
+    ].slice(0, NOTICE_LIMIT);
+  }
+
+  private restructure(): void {
+    this.members = [...this.byId.values()].sort(
+      (one, other) =>
+        Date.parse(one.created_at) - Date.parse(other.created_at) || (one.id < other.id ? -1 : 1),
+    );
+    this.recount();
+    this.structureTopic.tell();
+  }
+
+  private recount(): void {
+    const counts = noCounts();
+    for (const workspace of this.byId.values()) counts[workspace.status] += 1;
+    this.counts = counts;
+    this.countsTopic.tell();
+  }
+}
+
+export const fleet = new FleetStore();
+
+/** One workspace; re-renders only when that one changes. */
+export function useWorkspace(id: string | null): WorkspaceView | undefined {
+  const subscribe = useCallback(
+    (listener: Listener) => (id ? fleet.subscribeTo(id, listener) : () => undefined),
+    [id],
+  );
+  return useSyncExternalStore(subscribe, () => (id ? fleet.get(id) : undefined));
+}
+
+export function useMembers(): readonly WorkspaceView[] {
+  return useSyncExternalStore(fleet.onStructure, () => fleet.members);
+}
+
+export function useCounts(): Counts {
+  return useSyncExternalStore(fleet.onCounts, () => fleet.counts);
+}
+
+export function useConnection(): Connection {
+  return useSyncExternalStore(fleet.onConnection, () => fleet.connection);
+}
+
+export function useFeed(): readonly Event[] {
+  return useSyncExternalStore(fleet.onFeed, () => fleet.feed);
+}
+
+export function useNotices(): readonly Notice[] {
+  return useSyncExternalStore(fleet.onFeed, () => fleet.notices);
+}
+
+export function useExchanges(): readonly Exchange[] {
+  return useSyncExternalStore(fleet.onExchange, () => fleet.exchanges);
+}

@@ -13,6 +13,7 @@ from truebeat.protocol import pipe
 from truebeat.workspace.executors.base import (
     AnsweredError,
     Executor,
+    InputRequired,
     Options,
     Output,
     Progress,
@@ -53,7 +54,7 @@ class Bench:
         self.flag = WedgeFlag()
         self.turns = Turns(self.executor, self.sent.append, self.clock, self.flag)
 
-    async def take(self, *script: Output | Exception) -> Result:
+    async def take(self, *script: Output | Exception) -> Result | InputRequired:
         self.executor.script = script
         return await self.turns.take(Turn("hi", task_id="T1"))
 
@@ -192,3 +193,18 @@ async def test_a_cancelled_turn_is_no_outcome(bench: Bench) -> None:
     assert bench.outcomes() == []
     assert not turns.busy
     assert bench.sent[-1] == pipe.Phase(name="idle")
+
+
+async def test_a_question_is_an_end_and_no_failure(bench: Bench) -> None:
+    assert await bench.take(InputRequired("which?")) == InputRequired("which?")
+    assert bench.outcomes() == [(0.0, "")]
+
+
+async def test_whoever_hears_of_wedges_hears_only_of_those(bench: Bench) -> None:
+    heard: list[str] = []
+    bench.turns.on_wedge = heard.append
+    await bench.fail(Exception("no such file"))
+    await bench.fail(AnsweredError("Control request timeout: quoted"))
+    await bench.fail(Exception("Control request timeout: interrupt"))
+    assert heard == ["Control request timeout: interrupt"]
+    assert bench.flag.reason is None

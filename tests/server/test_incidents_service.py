@@ -60,7 +60,7 @@ async def test_from_the_first_symptom_to_the_verified_recovery(rig):
         1,
     )
     assert (one.stack, one.stderr_tail, one.seconds) == ("Thread 1: stuck", "boom", 3)
-    assert one.evidence["counters"]["frames"] == 0  # of the very beat that opened it
+    assert one.evidence.counters.frames == 0  # of the very beat that opened it
     assert [(step.kind, step.by, step.after) for step in one.timeline] == [
         ("status", "self", 0),
         ("exited", "supervisor", 0.5),

@@ -89,8 +89,11 @@ def event_reason(event: Event) -> str:
     if isinstance(conditions, list) and conditions and isinstance(conditions[0], dict):
         return str(conditions[0].get("detail") or conditions[0].get("symptom") or "")
     payload = event.payload
+    incident = str(payload.get("incident_id", ""))[:8]
+    if event.type == "INCIDENT_OPENED":
+        return f"{incident}: {payload.get('symptom', '')}; its story: truebeat incidents {incident}"
     if recovery := payload.get("recovery"):
-        return f"{recovery}, after {looks.span(float(payload.get('seconds') or 0))}"
+        return f"{incident}: {recovery}, after {looks.span(float(payload.get('seconds') or 0))}"
     told = [str(payload[part]) for part in ("kind", "detail", "action") if payload.get(part)]
     by = [f"by {payload['by']}"] if payload.get("by") else []
     return ": ".join([*by, *told])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from truebeat import errors
-from truebeat.cli import looks
+from truebeat.cli import evidence, looks
 from truebeat.cli.connection import connect
 from truebeat.cli.output import console, marked, plain, print_json
 from truebeat.clock import SystemClock
@@ -126,8 +126,8 @@ def _tell(out: Console, one: IncidentDetail) -> None:
         out.print(f"  [dim]and {one.left_out} more that were not kept; the events tell them[/]")
     if one.evidence is not None:
         out.print("\n[bold]EVIDENCE[/] when it opened")
-        for label, value in looks.flat(one.evidence):
-            out.print(f"  [dim]{label:<24}[/] {marked(value, 300)}")
+        for label, value in evidence.lines(one.evidence):
+            out.print(f"  [dim]{label:<12}[/] {value}")
     for title, text in (("STACK", one.stack), ("STANDARD ERROR, its end", one.stderr_tail)):
         if text:
             out.print(f"\n[bold]{title}[/]")

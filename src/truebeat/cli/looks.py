@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from truebeat.domain.health import Status
 
@@ -58,19 +58,6 @@ def verdict_markup(healthy: bool | None) -> str:
 
 def times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
-
-
-def flat(value: dict[str, Any], before: str = "") -> list[tuple[str, str]]:
-    """The leaves of a JSON object as (dotted name, text); what is empty is left out."""
-    lines: list[tuple[str, str]] = []
-    for name, inner in value.items():
-        if isinstance(inner, dict):
-            lines += flat(inner, f"{before}{name}.")
-        elif isinstance(inner, list):
-            lines += [(f"{before}{name}", ", ".join(map(str, inner)))] if inner else []
-        elif inner is not None and inner != "":
-            lines.append((f"{before}{name}", f"{inner:g}" if isinstance(inner, float) else str(inner)))
-    return lines
 
 
 def age(then: datetime | None, now: datetime) -> str:

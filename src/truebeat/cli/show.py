@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from truebeat.cli import looks
+from truebeat.cli import evidence, looks
 from truebeat.cli.connection import connect
 from truebeat.cli.output import console, marked, print_json
 from truebeat.clock import SystemClock
@@ -17,18 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from truebeat.protocol.resources import WorkspaceView
-    from truebeat.protocol.testimony import EvidenceView, WitnessView
-
-#: what ps(1) calls them
-_PROCESS_STATES: Final = {
-    "R": "running",
-    "S": "sleeping",
-    "D": "in a system call that can't be interrupted",
-    "T": "stopped",
-    "t": "stopped by a debugger",
-    "Z": "ended, not collected",
-    "I": "idle",
-}
+    from truebeat.protocol.testimony import WitnessView
 
 
 def show(workspace: str, /, *, json: Annotated[bool, Parameter(negative="")] = False) -> None:
@@ -61,7 +50,7 @@ def show(workspace: str, /, *, json: Annotated[bool, Parameter(negative="")] = F
         out.print()
         out.print(_witnesses(view.witnesses))
         out.print()
-    for label, value in _facts(view, now) + _evidence(view.evidence):
+    for label, value in _facts(view, now) + ([] if view.evidence is None else evidence.lines(view.evidence)):
         out.print(f"  [dim]{label:<12}[/] {value}")
     if view.incident_id is not None:
         out.print(f"\nAn incident is open. Its story: truebeat incidents {str(view.incident_id)[:8]}")
@@ -88,7 +77,8 @@ def _witnesses(witnesses: list[WitnessView]) -> Table:
 def _facts(view: WorkspaceView, now: datetime) -> list[tuple[str, str]]:
     unknown = "unknown"
     rate = unknown if view.error_rate is None else f"{view.error_rate:.2f}"
-    up = unknown if view.uptime_seconds is None else looks.span(view.uptime_seconds)
+    since_beat = 0.0 if view.last_beat_at is None else max(0.0, (now - view.last_beat_at).total_seconds())
+    up = unknown if view.uptime_seconds is None else looks.span(view.uptime_seconds + since_beat)
     tasks = unknown if view.active_tasks is None else str(view.active_tasks)
     working = f": {marked(view.current_task)}" if view.current_task else ""
     return [
@@ -108,24 +98,3 @@ def _facts(view: WorkspaceView, now: datetime) -> list[tuple[str, str]]:
         ),
         ("worker", f"process {view.worker_pid}, up {up}" if view.worker_pid else "-"),
     ]
-
-
-def _evidence(seen: EvidenceView | None) -> list[tuple[str, str]]:
-    if seen is None:
-        return []
-    counters = seen.counters
-    moved = (
-        f"turns {counters.turns_finished}/{counters.turns_started}, frames {counters.frames}, "
-        f"tools {counters.tools_finished}/{counters.tools_started}, canaries passed {counters.canaries_passed}"
-    )
-    tick = "-" if seen.tick_age is None else f"{looks.span(seen.tick_age)} ago"
-    process = _PROCESS_STATES.get(seen.process_state, "unknown")
-    lines = [
-        ("phase", f"{marked(seen.phase)} for {looks.span(seen.phase_age)}"),
-        ("counters", f"{moved}; last moved {looks.span(seen.unmoved)} ago"),
-        ("event loop", f"last tick {tick}, {seen.loop_lag * 1000:.0f} ms late"),
-        ("process", process),
-        ("capacity", f"{seen.capacity} more" + (f", holds {len(seen.holding)}" if seen.holding else "")),
-    ]
-    lines += [("  holds", marked(held)) for held in seen.holding]
-    return lines

@@ -5,12 +5,12 @@ may not see error texts.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from msgspec import Struct, field
 
 from truebeat.domain.conditions import Status
+from truebeat.protocol.testimony import EvidenceView
 
 
 class IncidentView(Struct, kw_only=True):
@@ -55,12 +55,12 @@ class StepView(Struct, kw_only=True):
 class IncidentDetail(IncidentView, kw_only=True):
     """GET /incidents/{id}. `stack` (of every thread of the worker) and `stderr_tail` are the last that were reported.
 
-    evidence: what the last beat had told when it opened, in the shape of EvidenceView; None for plain heartbeats.
+    evidence: what the last beat had told when it opened, None for plain heartbeats.
     left_out: steps and reports that came after the bound.
     """
 
     timeline: list[StepView]
-    evidence: dict[str, Any] | None
+    evidence: EvidenceView | None
     stack: str
     stderr_tail: str
     left_out: int

@@ -18,6 +18,7 @@ from truebeat.domain.incidents import CALM_KINDS, IN_PLACE, NEAR, OVER, REPAIRED
 from truebeat.errors import Invalid, NotFound
 from truebeat.protocol import link
 from truebeat.protocol.incidents import IncidentDetail, IncidentPage, IncidentView, StepView
+from truebeat.protocol.testimony import EvidenceView
 from truebeat.server.leases import OpenIncident
 from truebeat.server.store import events as event_store
 from truebeat.server.store import incidents as incident_store
@@ -118,7 +119,7 @@ class Incidents:
         return IncidentDetail(
             **_fields(row, self._clock.now(), details=details),
             timeline=steps,
-            evidence=row.evidence if details else _without_texts(row.evidence),
+            evidence=_evidence(row, details=details),
             stack=next((report.stack for report in reversed(last) if report.stack), ""),
             stderr_tail=next((report.stderr_tail for report in reversed(last) if report.stderr_tail), ""),
             left_out=row.left_out,
@@ -242,13 +243,20 @@ def _report_step(row: IncidentRow, report: ReportRow) -> StepView:
     )
 
 
-def _without_texts(evidence: dict[str, Any] | None) -> dict[str, Any] | None:
-    if evidence is None:
+def _evidence(row: IncidentRow, *, details: bool) -> EvidenceView | None:
+    """None also for what another version of truebeat stored in a shape of its own."""
+    if row.evidence is None:
         return None
-    bare = {**evidence, "stall": "", "note": "", "holding": []}
-    if isinstance(bare.get("canary"), dict):
-        bare["canary"] = {**bare["canary"], "detail": ""}
-    return bare
+    try:
+        seen = msgspec.convert(row.evidence, EvidenceView)
+    except msgspec.ValidationError:
+        return None
+    if not details:
+        seen.stall = seen.note = ""
+        seen.holding = []
+        if seen.canary is not None:
+            seen.canary.detail = ""
+    return seen
 
 
 def _cursor(row: IncidentRow) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,6 @@ import httpx2
 import pytest
 
 import truebeat
-from truebeat.server.serve import serve
 
 ADMIN = "admin-token-for-tests"
 APP = Path(__file__).parents[2] / "examples" / "embedding" / "app.py"
@@ -44,11 +45,19 @@ class Sender:
                     return view
 
 
+@asynccontextmanager
+async def asking(url: str) -> AsyncIterator[Sender]:
+    made = Sender(url)
+    try:
+        yield made
+    finally:
+        await made.client.aclose()
+
+
 @pytest.fixture
 async def sender(live: str) -> AsyncIterator[Sender]:
-    made = Sender(live)
-    yield made
-    await made.client.aclose()
+    async with asking(live) as made:
+        yield made
 
 
 async def test_a_task_is_answered_and_another_one_too(live: str, sender: Sender) -> None:
@@ -79,7 +88,30 @@ async def test_a_question_and_its_reply(live: str, sender: Sender) -> None:
         assert (view["state"], view["answer"]) == ("completed", "the red one it is")
 
 
-async def test_a_server_that_goes_and_comes_back_gets_the_result(settings: Any, unused_port: int) -> None:
+@asynccontextmanager
+async def serving(database_url: str, port: int) -> AsyncIterator[str]:
+    """A server in a process of its own; it ends by SIGKILL."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "truebeat.cli.main", "serve", "--port", str(port)),
+        env={**os.environ, "TRUEBEAT_DATABASE_URL": database_url, "TRUEBEAT_ADMIN_TOKEN": ADMIN},
+        stderr=subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        async with asyncio.timeout(DEADLINE), httpx2.AsyncClient(trust_env=False) as client:
+            while True:
+                with contextlib.suppress(httpx2.TransportError):
+                    if (await client.get(f"{url}/readyz")).is_success:
+                        break
+                await asyncio.sleep(0.05)
+        yield url
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def test_a_server_that_is_killed_and_comes_back_gets_the_result(database_url: str, unused_port: int) -> None:
     begun, go = asyncio.Event(), asyncio.Event()
 
     async def handler(turn: truebeat.Turn) -> str:
@@ -87,35 +119,18 @@ async def test_a_server_that_goes_and_comes_back_gets_the_result(settings: Any, 
         await go.wait()
         return "done"
 
-    async def start() -> tuple[asyncio.Future[Any], str]:
-        ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        task = asyncio.ensure_future(serve(settings, "127.0.0.1", unused_port, ready=ready.set_result))
-        await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
-        if not ready.done():
-            await task
-        return task, ready.result()
-
-    async def end(task: asyncio.Future[Any]) -> None:
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    server, url = await start()
-    sender = Sender(url)
-    try:
-        async with truebeat.Workspace("ada", url=url, token=ADMIN, handler=handler) as ws:
-            task_id = await sender.send(ws.id, "hello")
+    url = f"http://127.0.0.1:{unused_port}"
+    async with AsyncExitStack() as stack:
+        async with serving(database_url, unused_port):
+            workspace = truebeat.Workspace("ada", url=url, token=ADMIN, handler=handler)
+            ws = await stack.enter_async_context(workspace)
+            first = await stack.enter_async_context(asking(url))
+            task_id = await first.send(ws.id, "hello")
             await asyncio.wait_for(begun.wait(), DEADLINE)
-            await sender.client.aclose()
-            await end(server)
-            go.set()
-            server, _ = await start()
-            sender = Sender(url)
-            view = await sender.ended(task_id)
+        go.set()
+        async with serving(database_url, unused_port), asking(url) as second:
+            view = await second.ended(task_id)
             assert (view["state"], view["answer"], view["attempt"]) == ("completed", "done", 1)
-    finally:
-        await sender.client.aclose()
-        await end(server)
 
 
 async def test_the_documented_program(live: str, sender: Sender) -> None:

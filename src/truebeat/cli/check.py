@@ -27,7 +27,7 @@ def check(
     only: Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=True)] = (),
     list_: Annotated[bool, Parameter(name="--list", negative="")] = False,
     repeat: int = 1,
-    jobs: int = 4,
+    jobs: int = 6,
     json: Annotated[bool, Parameter(negative="")] = False,
     write: Path | None = None,
 ) -> int:

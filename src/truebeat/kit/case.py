@@ -62,6 +62,7 @@ class Run:
     options: Mapping[str, str] = field(default_factory=dict)
     bounds: Mapping[str, float] = field(default_factory=dict)
     suspects: Mapping[str, float] = field(default_factory=dict)
+    loop_bound: float = 2.0
     loop_kill: float = 20.0
     worker: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -91,6 +92,10 @@ class Case:
     anywhere: bool = False
     alone: bool = False
     answer: str = ""
+    #: seconds that it works in peace before the fault
+    peace: float = 1.0
+    #: seconds after its limit for which a lie may still be found, late
+    patience: float = 15.0
     #: seconds that it may take to be back
     back_within: float = 45.0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from typing import Final
 
 from truebeat.kit.case import LEASE, Case, Kind, Quiet, Recovery
@@ -19,6 +20,10 @@ _RESUMED: Final = frozenset({Recovery.RESUMED, Recovery.IN_PLACE})
 _FAST: Final = {"probe_interval": "1", "probe_timeout": "1"}
 _IDLE: Final = Quiet(3.0, "a canary each second, two of 1 s each must fail")
 _TURN: Final = Quiet(4.0, "suspected after 2 s of silence, two canaries of 1 s each must fail")
+_STILL: Final = Quiet(
+    20.0,
+    "the beat that shows what moved last, 10 s at most; the phase's bound, 5 s here, seen at the next beat",
+)
 _SUSPECT: Final = {"working": 2.0, "waiting_model": 2.0, "in_tool": 2.0}
 
 
@@ -31,7 +36,7 @@ _WORKER: Final = (
     _lie(
         "worker-stopped",
         "the worker is stopped (SIGSTOP)",
-        run=ANY,
+        run=replace(ANY, loop_kill=6.0),
         how=outside.signal_worker(signal.SIGSTOP),
         witnesses=_SUPERVISOR,
         recovery=_RESTART,
@@ -70,6 +75,16 @@ _WORKER: Final = (
         "the event loop is blocked by a sleep",
         run=sabotaged(),
         how=outside.order_worker("block"),
+        witnesses=_SUPERVISOR,
+        recovery=_RESTART,
+        anywhere=True,
+    ),
+    _lie(
+        "loop-blocked-at-once",
+        "the event loop is blocked before the worker has ticked once",
+        run=sabotaged(loop_kill=6.0),
+        how=outside.order_worker("block"),
+        peace=0.0,
         witnesses=_SUPERVISOR,
         recovery=_RESTART,
         anywhere=True,
@@ -133,7 +148,7 @@ _PRETENDING: Final = (
         how=outside.as_it_says,
         mends=outside.order_restart,
         witnesses=frozenset({"evidence"}),
-        quiet=Quiet(15.0, "the phase's bound, 5 s here, and the next beat, at most 10 s later"),
+        quiet=_STILL,
         recovery=_BACK | {Recovery.ORDERED},
     ),
     _lie(
@@ -153,7 +168,7 @@ _PRETENDING: Final = (
         mends=outside.order_restart,
         from_start=True,
         witnesses=frozenset({"evidence"}),
-        quiet=Quiet(15.0, "the phase's bound, 5 s here, and the next beat, at most 10 s later"),
+        quiet=_STILL,
         recovery=_BACK | {Recovery.ORDERED},
     ),
 )
@@ -163,7 +178,7 @@ _FUNCTION: Final = (
     _lie(
         "turn-blocks-the-loop",
         "a turn blocks the event loop with a blocking call",
-        run=FUNCTIONS,
+        run=replace(FUNCTIONS, loop_kill=6.0),
         how=outside.turn("block the loop"),
         witnesses=_SUPERVISOR,
         recovery=_RESTART,

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 #: what a lie must end in, and a hardship must not
 _AGAINST: Final = frozenset({"WORKSPACE_DEGRADED", "WORKSPACE_OFFLINE", "WORKSPACE_FAILED"})
 _PUNISHED: Final = _AGAINST | {"INCIDENT_OPENED"}
-#: seconds after the limit for which a lie may still be found, late
-_PATIENCE: Final = 15.0
 #: seconds that a hardship is watched after it is over
 _SETTLE: Final = 2.5
 #: seconds for the turn of a case to end, once the workspace is well
@@ -51,6 +49,7 @@ def play(stage: Stage, case: Case, name: str) -> Outcome:
         limit=case.limit if case.kind is Kind.LIE else 0.0,
     )
     subject = Subject(stage, name, case.run)
+    began = stage.clock.monotonic()
     try:
         with subject:
             try:
@@ -62,6 +61,7 @@ def play(stage: Stage, case: Case, name: str) -> Outcome:
     except errors.TruebeatError as error:
         outcome.note = outcome.note or str(error)
     outcome.left_over = subject.left
+    outcome.took = round(stage.clock.monotonic() - began, 1)
     return outcome
 
 
@@ -78,6 +78,7 @@ class _Play:
         before = _Before(1, 0, 0)
         if not self._case.from_start:
             view = self._subject.wait_online()
+            self._stage.rest(self._case.peace)
             before = _Before(view.generation, view.worker_pid or 0, self._subject.runtime_pid())
         at = self._case.how(self._subject)
         if self._case.kind is Kind.LIE:
@@ -90,7 +91,7 @@ class _Play:
 
     def _lie(self, at: float, before: _Before) -> None:
         outcome, case = self._outcome, self._case
-        found = self._wait(_AGAINST, at, at + case.limit + _PATIENCE)
+        found = self._wait(_AGAINST, at, at + case.limit + case.patience)
         if found is None:
             outcome.verdict = Verdict.MISSED
             outcome.task = self._task_state()
@@ -102,19 +103,13 @@ class _Play:
             case.mends(self._subject)
         self._recover(at, found, before)
         if case.witnesses and not case.witnesses & set(outcome.witnesses):
-            outcome.note = f"another witness than {', '.join(sorted(case.witnesses))} said it first"
+            outcome.note = outcome.note or f"another witness than {', '.join(sorted(case.witnesses))} said it first"
 
     def _recover(self, at: float, found: Arrival, before: _Before) -> None:
         outcome, case = self._outcome, self._case
-        wanted = "WORKSPACE_FAILED" if Recovery.QUARANTINED in case.recovery else "WORKSPACE_ONLINE"
-        if found.event.type == wanted:
-            back: Arrival | None = found
-        else:
-            back = self._wait({wanted}, found.at, found.at + case.back_within)
-        path = Recovery.NONE
+        path, back = self._back(found, before)
         if back is not None:
             outcome.recovered_after = round(back.at - at, 3)
-            path = Recovery.QUARANTINED if wanted == "WORKSPACE_FAILED" else self._path(before)
             if self._subject.task is not None:
                 self._stage.until(lambda: self._task_state(final=True) != "", _TURN_LIMIT)
                 outcome.task = self._task_state()
@@ -122,13 +117,29 @@ class _Play:
         if outcome.verdict is Verdict.FOUND and case.recovery and path not in case.recovery:
             outcome.verdict = Verdict.LOST
 
+    def _back(self, found: Arrival, before: _Before) -> tuple[Recovery, Arrival | None]:
+        """How it came back, and when a subscriber had that."""
+        until = found.at + self._case.back_within
+        if Recovery.QUARANTINED in self._case.recovery:
+            failed = found if found.event.type == "WORKSPACE_FAILED" else None
+            failed = failed or self._wait({"WORKSPACE_FAILED"}, found.at, until)
+            return (Recovery.QUARANTINED, failed) if failed is not None else (Recovery.NONE, None)
+        back = self._wait({"WORKSPACE_ONLINE"}, found.at, until)
+        while back is not None and Recovery.ORDERED in self._case.recovery and not self._newer(before):
+            self._outcome.note = "said to be online before the new generation was there"
+            back = self._wait({"WORKSPACE_ONLINE"}, back.at, until)
+        return (Recovery.NONE if back is None else self._path(before)), back
+
     def _path(self, before: _Before) -> Recovery:
         mends, expected = self._case.mends, self._case.recovery
         if Recovery.RERUN in expected:
             return Recovery.RERUN
-        if self._subject.view().generation > before.generation:
+        if self._newer(before):
             return Recovery.ORDERED if Recovery.ORDERED in expected and mends is not None else Recovery.RESTART
         return Recovery.RESUMED if mends is not None else Recovery.IN_PLACE
+
+    def _newer(self, before: _Before) -> bool:
+        return self._subject.view().generation > before.generation
 
     def _describe(self, event: Event) -> None:
         conditions = [one for one in event.payload.get("conditions") or () if isinstance(one, dict)]

@@ -128,6 +128,7 @@ class Subject:
             bounds=dict(run.bounds),
             suspects=dict(run.suspects),
             worker_command=list(run.worker) or None,
+            loop_bound=run.loop_bound,
             loop_kill=run.loop_kill,
         )
         with (self.directory / "log").open("ab") as log:

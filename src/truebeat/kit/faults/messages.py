@@ -1,7 +1,8 @@
 """A stand-in for the Messages API: `python -m truebeat.kit.faults.messages`, enough for the genuine Claude CLI.
 
 Prints its port and serves until its stdin ends. Every request gets a short text, streamed; one whose last message holds
-"never answer" is taken and gets nothing, ever: what a half-open connection to a model looks like.
+"never answer" is taken and gets nothing, ever: what a half-open connection to a model looks like. "this time" in it
+makes that so only once.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(404, "application/json", b"{}")
             return
         request = json.loads(body)
-        if "never answer" in json.dumps(request["messages"][-1]):
+        asked = json.dumps(request["messages"][-1])
+        if "never answer" in asked and ("this time" not in asked or scene.once("never-answer")):
             scene.stamp()
             scene.hang()
         listed = events(request.get("model", "stand-in"))

@@ -213,8 +213,8 @@ HARDSHIPS: Final[dict[str, Turn]] = {
 
 def _turn(number: str, text: str) -> None:
     """In a thread: pings are answered meanwhile, unless the fault hinders it."""
-    scene.stamp()
     try:
+        scene.stamp()
         HARDSHIPS.get(text, _nothing)(number)
     except OSError as error:
         say(type="error", id=number, error=str(error))

@@ -1,0 +1,121 @@
+"""`truebeat check`, end to end: real cases, and that it says so when a lie is missed or a healthy one is punished."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from truebeat.cli.check import check
+from truebeat.cli.main import dispatch
+from truebeat.kit import cases, runs
+from truebeat.kit.case import Case, Kind, Quiet, Recovery
+from truebeat.kit.faults import outside
+from truebeat.kit.stage import MARKER
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="the kit finds processes in /proc")
+
+
+def play(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *chosen: Case):
+    """The exit code, and the outcomes by case."""
+    monkeypatch.setattr(cases, "own", lambda *_: list(chosen))
+    code = check(json=True)
+    card = json.loads(capsys.readouterr().out)
+    return code, {one["case"]: one for one in card["outcomes"]}
+
+
+def test_lies_are_found_and_a_hardship_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    page = tmp_path / "scorecard.md"
+    names = ["worker-killed", "pipe-closed", "runtime-killed", "worker-paused"]
+    code = dispatch(["check", "--json", "--write", str(page), *(part for name in names for part in ("--only", name))])
+    card = json.loads(capsys.readouterr().out)
+    assert [one["case"] for one in card["outcomes"]] == names
+    assert [one["verdict"] for one in card["outcomes"]] == ["found", "found", "found", "unharmed"], card["outcomes"]
+    assert code == 0
+    assert card["left_over"] == []
+    for one in card["outcomes"][:3]:
+        assert 0 <= one["found_after"] < 7
+        assert one["recovered_after"] >= one["found_after"]
+        assert one["witnesses"]
+        assert one["recovery"] in {"restart verified", "in place"}
+    assert "`worker-killed`" in page.read_text()
+    assert not list(_marked())
+
+
+def _marked():
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"{MARKER}=".encode() in (place / "environ").read_bytes() and place.name != str(os.getpid()):
+                yield place
+        except OSError:
+            continue
+
+
+def test_a_lie_that_nobody_finds_is_missed_and_fails_the_check(monkeypatch, capsys):
+    unseen = Case(
+        name="unseen",
+        kind=Kind.LIE,
+        title="the loop is blocked, and the detection of that is off",
+        run=runs.Run(
+            agent="python",
+            target="truebeat.kit.faults.functions:answer",
+            worker=runs.module("worker"),
+            loop_bound=600.0,
+            loop_kill=600.0,
+        ),
+        how=outside.order_worker("block"),
+        witnesses=frozenset({"evidence"}),
+        quiet=Quiet(1.0, "nothing"),
+        patience=0.5,
+        recovery=frozenset({Recovery.RESTART}),
+    )
+    code, outcomes = play(monkeypatch, capsys, unseen)
+    assert outcomes["unseen"]["verdict"] == "missed"
+    assert outcomes["unseen"]["found_after"] is None
+    assert code == 1
+
+
+def test_a_healthy_workspace_that_is_restarted_or_degraded_is_reported(monkeypatch, capsys):
+    def restarted(subject):
+        outside.order_restart(subject)
+        before = subject.view().generation
+        subject.stage.until(lambda: subject.view().generation > before and subject.view().runtime_state == "", 20)
+        return subject.stage.clock.monotonic()
+
+    def make(name, how):
+        return Case(name=name, kind=Kind.HARDSHIP, title=name, run=runs.FUNCTIONS, how=how)
+
+    code, outcomes = play(
+        monkeypatch,
+        capsys,
+        make("restarted", restarted),
+        make("degraded", outside.signal_worker(signal.SIGKILL)),
+    )
+    assert outcomes["restarted"]["verdict"] == "killed", outcomes
+    assert outcomes["degraded"]["verdict"] == "flipped", outcomes
+    assert outcomes["degraded"]["alarms"]
+    assert code == 1
+
+
+def test_a_target_of_ones_own_gets_the_cases_that_need_nothing_of_it(capsys):
+    assert dispatch(["check", "--list", "--json", "--agent", "command", "--", "my-agent", "--flag"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert {one["agent"] for one in listed} == {"command"}
+    assert {"worker-stopped", "server-stalled"} <= {one["name"] for one in listed}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["my_agent:answer"], "say which executor"),
+        (["--only", "nonsense"], "no case 'nonsense'"),
+        (["--repeat", "0"], "at least 1"),
+        (["--agent", "a2a"], "no cases of its own"),
+    ],
+)
+def test_what_it_can_not_play_is_said(arguments, said, capsys):
+    assert dispatch(["check", *arguments]) == 2
+    assert said in capsys.readouterr().err

@@ -173,14 +173,17 @@ class Worker:
     async def _tick(self) -> None:
         now = asyncio.get_running_loop().time
         due = now()
-        while True:
-            due += TICK
-            await asyncio.sleep(max(0.0, due - now()))
+        while True:  # the first at once: only a loop that ticked before can be found blocked
             lag = max(0.0, now() - due)
             due += lag
             self._writer.send(pipe.Tick(lag=lag, counters=self._evidence.counters()))
+            if self._note != noted:
+                noted = self._note
+                self._writer.send(pipe.Note(text=noted))
             if self._turns is not None:
                 self._turns.refresh()
+            due += TICK
+            await asyncio.sleep(max(0.0, due - now()))
 
     async def _obey(self) -> None:
         async with aclosing(frames(self._inbound)) as orders:
@@ -223,10 +226,8 @@ class Worker:
         self._writer.send(pipe.Cleared() if reason is None else pipe.Wedged(reason=reason))
 
     def _noted(self, text: str) -> None:
-        text = text[:_NOTE_LIMIT]
-        if text != self._note:
-            self._note = text
-            self._writer.send(pipe.Note(text=text))
+        """From any thread, as often as it likes: told with the next tick."""
+        self._note = text[:_NOTE_LIMIT]
 
     def _finish(self, status: int, grace: float) -> None:
         if not self._stop.is_set():

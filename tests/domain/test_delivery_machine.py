@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
 
 from truebeat.domain.delivery import (
     UNFINISHED,
@@ -107,6 +107,20 @@ class Mailbox(RuleBasedStateMachine):
     def finish(self, row, which, state):
         lease = self.some_lease(row, which)
         self.from_worker(row, lease, Finished(*lease, state))
+
+    @precondition(lambda self: any(row.task.held and len(row.leases) > 1 for row in self.all))
+    @rule(data=st.data(), state=st.sampled_from(RESULTS))
+    def finish_late(self, data, state):
+        """An earlier attempt's worker, perhaps of the very same generation."""
+        row = data.draw(st.sampled_from([row for row in self.all if row.task.held and len(row.leases) > 1]))
+        lease = data.draw(st.sampled_from(row.leases[:-1]))
+        self.from_worker(row, lease, Finished(*lease, state))
+
+    @precondition(lambda self: any(row.task.held for row in self.all))
+    @rule(data=st.data(), begun=st.booleans())
+    def hand_back(self, data, begun):
+        row = data.draw(st.sampled_from([row for row in self.all if row.task.held]))
+        self.from_worker(row, row.leases[-1], HandedBack(*row.leases[-1], begun=begun, reason="stopping"))
 
     @rule(row=rows, reachable=st.booleans())
     def cancel(self, row, reachable):

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Final, Self
 from truebeat import errors
 from truebeat.clock import SystemClock
 from truebeat.workspace import embed_core as core_
-from truebeat.workspace import embed_place, wedge
+from truebeat.workspace import embed_place, measure, wedge
 from truebeat.workspace.embed_core import Core
-from truebeat.workspace.embed_meter import TICK, LoopMeter, cpu_wait
+from truebeat.workspace.embed_meter import TICK, LoopMeter
 from truebeat.workspace.embed_thread import Canary, Herald, Stop, Wedge
 from truebeat.workspace.embed_turns import Turns
 from truebeat.workspace.events import Refusal
@@ -124,7 +124,7 @@ class Workspace:
         thread = threading.get_native_id()
         now = self._clock.monotonic()
         boot = int(self._clock.now().timestamp() * 1000)
-        self._meter = LoopMeter(now, lambda: cpu_wait(thread))
+        self._meter = LoopMeter(now, lambda: measure.read(thread))
         self._herald = Herald(
             address(self._url, self.id),
             self._tokens,

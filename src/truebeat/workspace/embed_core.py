@@ -107,10 +107,11 @@ class Facts:
 
 
 class Measured(NamedTuple):
-    """What the watching thread sees of the loop: seconds since its last tick, and how late that was."""
+    """What the watching thread sees of the loop: seconds since its last tick, how late that was, its thread's state."""
 
     tick_age: float
     loop_lag: float
+    state: str
 
 
 class Core:
@@ -120,7 +121,7 @@ class Core:
         self.hello = link.Hello(version=link.VERSION, boot=boot, agent="embedded", pid=pid, bounds=dict(bounds))
         self.outbox = Outbox()
         self.facts = Facts()
-        self.measured = Measured(0.0, 0.0)
+        self.measured = Measured(0.0, 0.0, "")
         #: 0 before the first welcome
         self.generation = 0
         self.linked = False
@@ -374,7 +375,7 @@ class Core:
             counters=facts.counters,
             loop_lag=self.measured.loop_lag,
             tick_age=self.measured.tick_age,
-            process_state="R",
+            process_state=self.measured.state,
             canary=canary,
             phase_bound=None,
             stall=self.stall,

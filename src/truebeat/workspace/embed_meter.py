@@ -1,8 +1,7 @@
-"""Whether the event loop of this process moves, measured from another thread of it.
+"""Whether the event loop of this process moves, measured from another thread of it by the supervisor's own rule.
 
-What the loop's thread waited for a CPU, and what the measuring thread itself came late (a stopped or starved process),
-is nobody's blocked loop: it is taken off. A thread can't see a loop while something holds the interpreter's lock and
-never lets go (C code without releasing it): then nothing here runs, and the server sees silence.
+A thread can't see a loop while something holds the interpreter's lock and never lets go (C code that does not release
+it): then nothing here runs, and the server sees silence.
 """
 
 from __future__ import annotations
@@ -10,43 +9,39 @@ from __future__ import annotations
 import sys
 import threading
 import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from truebeat.workspace.loop_watch import LoopWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: seconds between two ticks of the loop, and between two looks at them
+    from truebeat.workspace.measure import Reading
+
+#: seconds between two ticks of the loop
 TICK: Final = 0.25
 
 
-def cpu_wait(thread: int) -> float:
-    """Seconds this thread of ours has been ready to run without a CPU, since it began; 0 where no one counts."""
-    try:
-        text = Path(f"/proc/self/task/{thread}/schedstat").read_text(encoding="ascii")
-        return int(text.split()[1]) / 1e9
-    except (OSError, ValueError, IndexError):
-        return 0.0
-
-
 class LoopMeter:
-    """`ticked` is called by the loop's thread, the rest by the measuring one.
-
-    waited: the loop thread's `cpu_wait`, a parameter so that rules can be tested without a starved machine.
+    """`ticked` is called by the loop's thread, the rest by the measuring one. look: reads what the kernel says of the
+    loop's thread.
     """
 
-    def __init__(self, now: float, waited: Callable[[], float] = lambda: 0.0) -> None:
-        self._waited = waited
-        #: when the last tick came, how late, and what its thread had waited by then: one value, so never half old
-        self._tick = (now, 0.0, waited())
-        self._seen = now
-        self._looked = now
-        #: what the looks since the tick came late
-        self._own_lateness = 0.0
+    def __init__(self, now: float, look: Callable[[], Reading]) -> None:
+        self._read = look
+        self._watch = LoopWatch(now)
+        #: when the last tick came, and how late: one value, so never half old
+        self._tick = (now, 0.0)
+        self._watch.ticked(now)
 
     def ticked(self, now: float, lag: float) -> None:
         """The loop runs; `lag`: how late this tick came."""
-        self._tick = (now, lag, self._waited())
+        self._tick = (now, lag)
+
+    @property
+    def due(self) -> float:
+        """When the next look is to be made; a later one was late and accuses nobody of that time."""
+        return self._watch.due
 
     @property
     def lag(self) -> float:
@@ -56,14 +51,13 @@ class LoopMeter:
         """Seconds since the last tick, as the clock has it."""
         return max(0.0, now - self._tick[0])
 
-    def blocked(self, now: float) -> float:
-        """Seconds the loop has stood still while it could have run. To be called every TICK or more often."""
-        at, _, waited = self._tick
-        if at != self._seen:
-            self._seen, self._own_lateness = at, 0.0
-        self._own_lateness += max(0.0, now - max(self._looked + TICK, at))
-        self._looked = now
-        return max(0.0, now - at - TICK - self._own_lateness - max(0.0, self._waited() - waited))
+    def look(self, now: float) -> tuple[float, str]:
+        """Seconds the loop has stood still while it could have run, and its thread's state as ps shows it."""
+        at, _ = self._tick
+        if at != self._watch.ticked_at:
+            self._watch.ticked(at)
+        self._watch.looked(self._read(), now)
+        return self._watch.blocked, self._watch.state
 
 
 def stacks() -> str:

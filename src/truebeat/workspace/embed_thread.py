@@ -18,7 +18,7 @@ from truebeat.errors import Unauthenticated
 from truebeat.protocol import link
 from truebeat.workspace import embed_core as core_
 from truebeat.workspace.embed_core import Core, Facts, Measured
-from truebeat.workspace.embed_meter import TICK, LoopMeter, stacks
+from truebeat.workspace.embed_meter import stacks
 from truebeat.workspace.events import LinkLost, Refusal
 from truebeat.workspace.link import WELCOME_TIMEOUT, Address, Dialled, Link, Unknown
 from truebeat.workspace.outbox import TaskFrame
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from truebeat.clock import Clock
+    from truebeat.workspace.embed_meter import LoopMeter
     from truebeat.workspace.tokens import TokenCache
 
 _log = logging.getLogger("truebeat.embed")
@@ -125,14 +126,15 @@ class Herald:
         clock, core = self._clock.monotonic, self._core
         now = clock()
         deadline = self._link.deadline if self._link is not None and not core.linked else float("inf")
-        wait = max(0.0, min(now + TICK, core.next_due(), deadline) - now)
+        wait = max(0.0, min(self._meter.due, core.next_due(), deadline) - now)
         for key, mask in self._selector.select(wait):
             if key.fileobj is self._wake_read:
                 self._woken()
             else:
                 self._on_socket(mask)
         now = clock()
-        self._look(now)
+        if now >= self._meter.due:
+            self._look(now)
         self._read_inbox()
         if self._link is not None and not core.linked and now >= self._link.deadline:
             self._lose(LinkLost("the server sent no welcome in time"))
@@ -171,8 +173,9 @@ class Herald:
             self._perform(core.take(now))
 
     def _look(self, now: float) -> None:
-        core, blocked = self._core, self._meter.blocked(now)
-        core.measured = Measured(self._meter.age(now), self._meter.lag)
+        core = self._core
+        blocked, state = self._meter.look(now)
+        core.measured = Measured(self._meter.age(now), self._meter.lag, state)
         if not self._alive():
             core.stop(now)
         elif blocked > self._loop_bound:

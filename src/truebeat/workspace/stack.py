@@ -21,6 +21,7 @@ SIGNAL: Final[int] = signal.SIGRTMAX - 3 if hasattr(signal, "SIGRTMAX") else sig
 ANSWER_WITHIN: Final = 1.0
 #: seconds without growth after which it is taken for whole
 _QUIET: Final = 0.04
+_CUT: Final = b"\n...\n"
 
 
 def register() -> None:
@@ -67,8 +68,12 @@ class StackFile:
         return (size > 0 and now - self._grew_at >= _QUIET) or now - self._asked_at >= ANSWER_WITHIN
 
     def text(self) -> str:
-        """What the worker wrote, its beginning; "" for nothing."""
-        return os.pread(self.fd, STACK_LIMIT, 0).decode(errors="replace")
+        """What the worker wrote, its middle left out if it is long: the main thread comes last. "" for nothing."""
+        size = os.fstat(self.fd).st_size
+        if size <= STACK_LIMIT:
+            return os.pread(self.fd, STACK_LIMIT, 0).decode(errors="replace")
+        half = STACK_LIMIT // 2 - len(_CUT)
+        return (os.pread(self.fd, half, 0) + _CUT + os.pread(self.fd, half, size - half)).decode(errors="replace")
 
     def close(self) -> None:
         """Give the memory back."""

@@ -212,3 +212,14 @@ async def test_a_revoked_token_ends_its_stream(live, monkeypatch):
         assert json.loads(await socket.recv())["type"] == "WORKSPACE_PROVISIONING"
         await post(live, f"/tokens/{issued['view']['id']}", method="DELETE")
         assert json.loads(await socket.recv())["code"] == "unauthenticated"
+
+
+async def test_events_of_one_workspace(api):
+    ada, _ = await api.workspace("ada")
+    bob, bobs_token = await api.workspace("bob")
+    page = (await api("GET", f"/events?workspace_id={ada}")).json()
+    assert page["events"]
+    assert {event["workspace_id"] for event in page["events"]} == {ada}
+    assert (await api("GET", f"/events?workspace_id={ada}", bobs_token)).status_code == 403
+    assert (await api("GET", f"/events?workspace_id={bob}", bobs_token)).status_code == 200
+    assert (await api("GET", "/events?workspace_id=nonsense")).status_code == 422

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Annotated, Any, Final, cast
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -32,9 +33,10 @@ CLOSE_RESTART: Final = 1012
 
 
 class EventsQuery(Struct, kw_only=True):
-    """`since` is the `seq` of the last event that was seen."""
+    """`since` is the `seq` of the last event that was seen; `workspace_id`: of that one only."""
 
     since: Annotated[int, Meta(ge=0, le=2**62)] = 0
+    workspace_id: UUID | None = None
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
 
 
@@ -55,7 +57,7 @@ class ErrorFrame(Struct, kw_only=True, tag="error"):
 
 async def read(services: Services, call: Call) -> EventPage:
     query: EventsQuery = call.query
-    return await services.events.read(query.since, query.limit, call.by)
+    return await services.events.read(query.since, query.limit, call.by, query.workspace_id)
 
 
 class EventStream:

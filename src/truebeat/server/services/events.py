@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from truebeat.domain.access import Permission, Role
-from truebeat.errors import Gone, TruebeatError
+from truebeat.errors import Forbidden, Gone, TruebeatError
 from truebeat.protocol.events import Event, EventPage
 from truebeat.server.background.tasks import spawn
 from truebeat.server.store import events as event_store
@@ -123,12 +123,18 @@ class EventLog:
 
     # --- readers -----------------------------------------------------------------------------------------------------
 
-    async def read(self, since: int, limit: int, principal: Principal) -> EventPage:
-        """Events after `since`, oldest first, as this principal may see them. Errors: Gone."""
+    async def read(self, since: int, limit: int, principal: Principal, workspace_id: UUID | None = None) -> EventPage:
+        """Events after `since`, oldest first, as this principal may see them; of one workspace, or of all.
+
+        Errors: Gone.
+        """
+        only = _only(principal)
+        if only is not None and workspace_id not in {None, only}:
+            raise Forbidden("a workspace reads its own events only")
         async with self._database.acquire() as connection:
             await self._still_there(connection, since)
             last = (await event_store.bounds(connection))[1]
-            events = await event_store.since(connection, since, limit, _only(principal))
+            events = await event_store.since(connection, since, limit, only or workspace_id)
         return EventPage(events=[shown(event, principal) for event in events], seq=max(last, since))
 
     async def subscribe(self, since: int | None, principal: Principal) -> AsyncIterator[bytes]:

@@ -1,5 +1,133 @@
-import type { WorkspaceView } from "../generated";
+/** Talk to one workspace. Everything an agent or a person wrote is shown as text, never as markup. */
+
+import { type FormEvent, type KeyboardEvent, useEffect, useRef, useState, useSyncExternalStore } from "react";
+import type { Availability, WorkspaceView } from "../generated";
+import { conversationWith, over, type Turn } from "./conversation";
 
 export function Chat({ workspace }: { workspace: WorkspaceView }) {
-  return <p>{workspace.name}</p>;
+  const conversation = conversationWith(workspace.id);
+  const turns = useSyncExternalStore(conversation.subscribe, () => conversation.turns);
+  const problem = useSyncExternalStore(conversation.subscribe, () => conversation.problem);
+  const end = useRef<HTMLDivElement>(null);
+  const last = turns.at(-1);
+
+  useEffect(() => {
+    void conversation.load();
+    return () => conversation.rest();
+  }, [conversation]);
+
+  useEffect(() => {
+    end.current?.scrollIntoView({ block: "nearest" });
+  }, [turns.length, last?.answer, last?.waiting]);
+
+  return (
+    <section className="chat" aria-label={`Chat with ${workspace.name}`}>
+      <ol className="turns" aria-live="polite" aria-relevant="additions">
+        {turns.length === 0 && <li className="dim">Nothing said yet.</li>}
+        {turns.map((turn) => (
+          <TurnView key={turn.key} turn={turn} workspace={workspace} />
+        ))}
+      </ol>
+      <div ref={end} />
+      <p role="alert" className="problem">
+        {problem}
+      </p>
+      <Box label={`Message to ${workspace.name}`} send={(text) => void conversation.send(text)} word="Send" />
+      {turns.length > 0 && (
+        <button type="button" className="quiet" onClick={() => conversation.startOver()}>
+          New conversation
+        </button>
+      )}
+    </section>
+  );
+}
+
+const STATES: Record<string, string> = {
+  submitted: "waiting",
+  working: "working",
+  failed: "failed",
+  canceled: "stopped",
+  rejected: "rejected",
+  "auth-required": "asks for an authorisation",
+  "input-required": "asks",
+};
+
+function TurnView({ turn, workspace }: { turn: Turn; workspace: WorkspaceView }) {
+  const conversation = conversationWith(workspace.id);
+  const { task } = turn;
+  const state = task?.state ?? "submitted";
+  const failed = turn.problem || state === "failed" || state === "rejected";
+  const asks = state === "input-required" || state === "auth-required";
+  const running = task && !over(task);
+  return (
+    <li className={`turn is-${state}`}>
+      <p className="said">{turn.question}</p>
+      {turn.answer && <p className={`answer${failed ? " problem" : ""}`}>{turn.answer}</p>}
+      {turn.progress && <p className="dim">{turn.progress}</p>}
+      {turn.problem && <p className="problem">Not sent: {turn.problem}</p>}
+      {task?.reason && failed && <p className="problem">{task.reason}</p>}
+      {turn.waiting && running && <Waiting waiting={turn.waiting} />}
+      <p className="turn-foot">
+        {state !== "completed" && !turn.problem && <span className="state">{STATES[state]}</span>}
+        {running && (
+          <button type="button" onClick={() => void conversation.stop(task)} disabled={task.cancel_requested}>
+            {task.cancel_requested ? "Stopping" : "Stop"}
+          </button>
+        )}
+        {(failed || state === "canceled") && (
+          <button type="button" onClick={() => void conversation.retry(turn)}>
+            Send again
+          </button>
+        )}
+      </p>
+      {asks && task && (
+        <Box
+          label={`Answer to ${workspace.name}`}
+          send={(text) => void conversation.send(text, task)}
+          word="Answer"
+        />
+      )}
+    </li>
+  );
+}
+
+/** The honest answer: why nothing happens, since when, and what is under way. */
+function Waiting({ waiting }: { waiting: Availability }) {
+  return (
+    <output className="waiting">
+      {waiting.reason || `It can't take work now: ${waiting.status}`}
+      {waiting.position !== null && (
+        <span>Place in the queue: {waiting.position}. It is kept, and delivered when it can be.</span>
+      )}
+      {waiting.restart === "pending" && <span>A restart is under way.</span>}
+      {waiting.restart === "given_up" && <span>Restarts were given up; an operator must act.</span>}
+    </output>
+  );
+}
+
+function Box({ label, send, word }: { label: string; send: (text: string) => void; word: string }) {
+  const [text, setText] = useState("");
+  const submit = (event: FormEvent | KeyboardEvent) => {
+    event.preventDefault();
+    if (!text.trim()) return;
+    send(text);
+    setText("");
+  };
+  return (
+    <form className="box" onSubmit={submit}>
+      <textarea
+        aria-label={label}
+        placeholder={label}
+        rows={2}
+        value={text}
+        onChange={(event) => setText(event.target.value)}
+        onKeyDown={(event) => {
+          if (event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing) submit(event);
+        }}
+      />
+      <button type="submit" disabled={!text.trim()}>
+        {word}
+      </button>
+    </form>
+  );
 }

@@ -1,6 +1,7 @@
 """A local stand-in for the Messages API, enough for the genuine Claude CLI: streams one text for every request.
 
-`python fake_messages.py`: prints its port, then serves until its stdin ends. A prompt with RATELIMIT in it gets 429.
+`python fake_messages.py`: prints its port, then serves until its stdin ends. What was said last decides: with RATELIMIT
+in it the answer is 429, with BADKEY 401, and with STALL there is none, ever.
 """
 
 from __future__ import annotations
@@ -37,10 +38,15 @@ class Handler(BaseHTTPRequestHandler):
             return
         request = json.loads(body)
         # the CLI joins a refused turn's message and the next one: only what was said last counts
-        if "RATELIMIT" in json.dumps(request["messages"][-1]["content"][-1]):
-            error = {"type": "rate_limit_error", "message": "Number of requests is over your rate limit"}
-            self._reply(429, "application/json", json.dumps({"type": "error", "error": error}).encode())
+        last = json.dumps([one for one in request["messages"] if one["role"] == "user"][-1]["content"][-1])
+        if "RATELIMIT" in last:
+            self._refuse(429, "rate_limit_error", "Number of requests is over your rate limit")
             return
+        if "BADKEY" in last:
+            self._refuse(401, "authentication_error", "invalid x-api-key")
+            return
+        if "STALL" in last:
+            threading.Event().wait()
         listed = events(request.get("model", "fake"))
         text = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in listed)
         self._reply(200, "text/event-stream", text.encode())
@@ -49,6 +55,10 @@ class Handler(BaseHTTPRequestHandler):
         self._reply(404, "application/json", b"{}")
 
     do_HEAD = do_GET
+
+    def _refuse(self, status: int, kind: str, message: str) -> None:
+        error = {"type": "error", "error": {"type": kind, "message": message}}
+        self._reply(status, "application/json", json.dumps(error).encode())
 
     def _reply(self, status: int, kind: str, body: bytes) -> None:
         self.send_response(status)

@@ -24,6 +24,7 @@ Wrong at the start:
 no-initialize    reads and never answers initialize
 deaf             the same, and ignores SIGTERM and the end of its stdin
 needs-minimal    the same if it was given setting sources, a MCP configuration, plugins or settings; else ok
+deaf-resume      never answers initialize if it has to resume a session; else ok
 spin             like deaf, and burns the CPU
 stop-start       stops itself (SIGSTOP) before it answers initialize
 refuse           answers initialize with an error
@@ -171,6 +172,8 @@ class Claude:
             return {}
         full = any((one.startswith("--setting-sources=") and one[18:]) or one in MINIMAL for one in self.arguments)
         if full and fault.claim("needs-minimal"):
+            return {}
+        if self.resumed and fault.claim("deaf-resume"):
             return {}
         if fault.claim("stop-start"):
             os.kill(os.getpid(), signal.SIGSTOP)

@@ -86,10 +86,23 @@ async def test_a_session_that_can_not_be_resumed_costs_the_conversation_and_not_
     steps = await recovered(executor)
     assert [(step.name, step.ok) for step in steps] == [
         ("fresh client with resume", False),
-        ("canary with minimal options", False),
         ("fresh client with a new session", True),
     ]
     assert "No conversation found" in steps[0].detail
+    assert await session_of(executor, "c1") != session
+
+
+async def test_a_session_that_keeps_it_from_starting_is_given_up_once_a_canary_passed(rig: Rig) -> None:
+    executor = await rig.open(connect_timeout="3")
+    session = await session_of(executor, "c1")
+    rig.set("deaf-resume")
+    steps = await recovered(executor)
+    assert [(step.name, step.ok) for step in steps] == [
+        ("fresh client with resume", False),
+        ("canary with minimal options", False),
+        ("fresh client with a new session", True),
+    ]
+    assert steps[1].detail.startswith("it starts")
     assert await session_of(executor, "c1") != session
 
 

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 #: seconds for a result that comes after the interrupt of a turn that was already complete
 _LATE: Final = 2.0
-_NO_SESSION: Final = "no conversation found with session id"
 _INTERRUPTED: Final = (
     "[An earlier attempt at this message was interrupted before it ended. Part of the work may be done already: "
     "look before you do anything twice.]\n\n"
@@ -167,7 +166,7 @@ class ClaudeExecutor(Executor):
         self.runtime_pid = None
         said = message.result or "; ".join(message.errors or ()) or message.subtype
         said += f" (HTTP {message.api_error_status})" if message.api_error_status else ""
-        if _NO_SESSION in said.lower() and connection.context is not None:
+        if claude_recovery.unknown_session(said) and connection.context is not None:
             await self._sessions.forget(connection.context)
         meaning = claude_recovery.naming(said)
         if meaning is None:
@@ -234,7 +233,7 @@ class ClaudeExecutor(Executor):
         except ConfigurationError:
             raise
         except Exception as error:
-            if not session or _NO_SESSION not in str(error).lower():
+            if not session or not claude_recovery.unknown_session(str(error)):
                 raise
             await self._sessions.forget(context)
             connection, anew = await self._open(""), True

@@ -42,11 +42,32 @@ async def climb(rungs: Rungs, session: str, extras: str) -> AsyncGenerator[Step,
         raise
     except Exception as error:
         yield Step(name, ok=False, detail=said(error))
+        if unknown_session(said(error)):
+            step = await _anew(rungs)
+            yield step
+            if step.ok:
+                return
     else:
         yield Step(name, ok=True, detail=session and f"session {session}")
         return
     async for step in blame(rungs, extras):
         yield step
+
+
+async def _anew(rungs: Rungs) -> Step:
+    name = "fresh client with a new session"
+    try:
+        await rungs.reopen("")
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        return Step(name, ok=False, detail=said(error))
+    return Step(name, ok=True, detail="the conversation begins anew")
+
+
+def unknown_session(text: str) -> bool:
+    """Whether the CLI says that there is no such session: one that was killed early may never have been saved."""
+    return "no conversation found with session id" in text.lower()
 
 
 async def blame(rungs: Rungs, extras: str) -> AsyncGenerator[Step, None]:
@@ -60,23 +81,17 @@ async def blame(rungs: Rungs, extras: str) -> AsyncGenerator[Step, None]:
         yield Step("canary with minimal options", ok=False, detail=said(error))
         return
     yield Step("canary with minimal options", ok=False, detail="it starts; the options or the session are in the way")
-    name = "fresh client with a new session"
-    try:
-        await rungs.reopen("")
-    except ConfigurationError as error:
-        yield Step(name, ok=False, detail=said(error))
-        raise
-    except Exception as error:
-        yield Step(name, ok=False, detail=said(error))
-        raise ConfigurationError(start_blocked(extras, error)) from error
-    yield Step(name, ok=True, detail="the conversation begins anew")
+    step = await _anew(rungs)
+    yield step
+    if not step.ok:
+        raise ConfigurationError(start_blocked(extras, step.detail))
 
 
-def start_blocked(extras: str, error: BaseException) -> str:
+def start_blocked(extras: str, detail: str) -> str:
     """What an operator reads when options keep the CLI from starting."""
     blamed = extras or "the user's own MCP servers or plugins"
     return (
-        f"configuration: the Claude CLI starts with minimal options, and not with {blamed} ({said(error)}): fix the "
+        f"configuration: the Claude CLI starts with minimal options, and not with {blamed} ({detail}): fix the "
         "hook, plugin, MCP server or setting that keeps it, or leave it out"
     )
 

@@ -41,4 +41,13 @@ probing.py     one probe, in time that was really available
 repair.py      repair in place, and whether to believe it
 wedge.py       how an executor admits that its runtime hangs
 executors/     what runs a turn: python, command, claude
+
+Embedded in a process that somebody else wrote (`truebeat.Workspace`): told about, never killed.
+
+embed.py       the context manager, and what runs in that process's own loop
+  embed_turns.py   its tasks
+  embed_thread.py  the thread that holds the link and watches the loop
+  embed_core.py    that thread's rules, pure
+  embed_meter.py   whether the loop moves
+  embed_place.py   which workspace it is, and with which token
 """

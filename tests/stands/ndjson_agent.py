@@ -40,6 +40,7 @@ RICH = (
     {"type": "tool_started", "name": "grep", "bound": 5},
     {"type": "tool_finished", "name": "grep"},
     {"type": "telepathy", "name": "?"},
+    {"type": "note", "text": "upstream_stalled: no answer yet"},
     {"type": "artifact", "name": "a.txt", "parts": [{"text": "x"}]},
     {"type": "text", "text": "done"},
     {"type": "result"},

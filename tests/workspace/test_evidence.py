@@ -168,3 +168,12 @@ def test_a_turn_past_its_declared_silence(bench: Bench) -> None:
     bench.evidence.output(turn, InPhase("awaiting_input"))
     bench.clock.advance(1e6)
     assert bench.evidence.overdue(5) is None
+
+
+def test_tools_that_never_end_cost_no_memory(bench: Bench) -> None:
+    turn = bench.evidence.begin("T1")
+    for number in range(10_000):
+        bench.evidence.output(turn, ToolStarted(f"t{number}", 7.0))
+    assert len(turn.tools) == 100
+    assert bench.phases() == [("working", None), ("in_tool", 7.0)]
+    assert bench.evidence.counters().tools_started == 10_000

@@ -345,6 +345,7 @@ async def test_a_task_over_the_pipe(start: Callable[..., object]) -> None:
     wanted = [("working", None), ("waiting_model", 40.0), ("in_tool", 5.0), ("waiting_model", 40.0)]
     assert phases[:4] == wanted
     await worker.until(lambda: bool(worker.ticks) and worker.ticks[-1].counters.turns_finished == 1)
+    assert await worker.frame(pipe.Note) == pipe.Note(text="upstream_stalled: no answer yet")
     counters = worker.ticks[-1].counters
     assert (counters.turns_started, counters.tools_started, counters.tools_finished, counters.frames) == (1, 1, 1, 2)
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 #: characters of a phase's name
 _NAME_LIMIT: Final = 100
+#: tools of one turn that are followed at the same time; beyond it the oldest is taken for ended
+_TOOLS_LIMIT: Final = 100
 #: phases that a turn can't enter: they are the worker's and the supervisor's to say
 _NOT_A_TURNS: Final = frozenset(name for name, bounds in PHASES.items() if not bounds.probed or name == "idle")
 #: phases to which a turn goes back when its tools have ended
@@ -139,6 +141,7 @@ class Evidence:
                 self._moved("frames")
             case ToolStarted():
                 turn.tools.append(output)
+                del turn.tools[:-_TOOLS_LIMIT]
                 self._moved("tools_started")
                 self._go(turn, _in_tools(turn.tools))
             case ToolFinished():

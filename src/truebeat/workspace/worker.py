@@ -173,6 +173,7 @@ class Worker:
     async def _tick(self) -> None:
         now = asyncio.get_running_loop().time
         due = now()
+        noted = ""
         while True:  # the first at once: only a loop that ticked before can be found blocked
             lag = max(0.0, now() - due)
             due += lag

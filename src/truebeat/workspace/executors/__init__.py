@@ -2,9 +2,11 @@
 
     base.py     the protocol: Executor, Turn, Text, Progress, Result
     python.py   module:function in the worker's own process
-    command.py  any program: one process a turn, or one long-lived runtime speaking NDJSON
+    threads.py  blocking calls in daemon threads
+    command.py  any program: one process a turn (command_turn.py), or one long-lived runtime (command_ndjson.py)
+    ndjson.py   the lines of such a runtime; lines.py cuts them
     claude.py   claude-agent-sdk (extra "claude")
-    child.py    a child process that never outlives the worker
+    child.py    a child process that never outlives the worker; stderr.py passes on what it writes there
 
 Others add theirs under the entry point group "truebeat.executors". The names here can't be taken by another package.
 """

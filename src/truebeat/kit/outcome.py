@@ -38,7 +38,8 @@ class Outcome(Struct, kw_only=True):
     hard: hard evidence; else `bound` says what was declared. limit: what `found_after` must stay below.
     witnesses, symptoms, detail: of the conditions in the event that told it. alarms: what was said against the
     workspace before there was a fault, or during a hardship. left_over: processes that the case left behind.
-    task: the state in which the case's turn ended. note: what else a reader should know. took: seconds of the whole play.
+    task: the state in which the case's turn ended. note: what else a reader
+    should know. took: seconds of the whole play.
     """
 
     case: str

@@ -44,6 +44,10 @@ def _all_agree(fleet: Rig, run_async: Callable[[Any], Any]) -> Iterator[None]:
     assert fleet.subscriber.events == log
     assert [event.seq for event in log] == sorted({event.seq for event in log})
     last = _chained(log)
+    opened, closed = (
+        [e.payload["incident_id"] for e in log if e.type == f"INCIDENT_{w}"] for w in ("OPENED", "CLOSED")
+    )
+    assert sorted(opened) == sorted(set(closed)) == sorted(closed)  # all are online: each trouble has ended, once
     for row in run_async(_rows(fleet)):
         conditions = tuple(
             Condition(Symptom(kept["symptom"]), kept["detail"], kept["since"]) for kept in row["conditions"]
@@ -55,6 +59,8 @@ def _chained(log: list[Event]) -> dict[Any, str]:
     """The last status told of each workspace, each event having begun where the one before it ended."""
     last: dict[Any, str] = {}
     for event in log:
+        if not event.type.startswith("WORKSPACE_"):
+            continue
         status = event.payload["status"]
         assert event.type == f"WORKSPACE_{status.upper()}"
         assert event.payload["previous"] == last.get(event.workspace_id, event.payload["previous"])
@@ -78,9 +84,11 @@ def _pause(chance: random.Random, longest: float = 0.7) -> None:
 
 
 def _told(rig: Rig, since: int) -> dict[str, list[tuple[str, str]]]:
-    """By name: (status, reason) of every event after `since`."""
+    """By name: (status, reason) of every change of health after `since`."""
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for event in rig.log(since):
+        if not event.type.startswith("WORKSPACE_"):
+            continue  # incidents follow from these
         found[event.payload["name"]].append((event.payload["status"], event.payload["sample_error"]))
     return dict(found)
 

@@ -24,7 +24,9 @@ def workspace(rig: Rig) -> Iterator[WorkspaceView]:
 
 
 def _told(rig: Rig, since: int, view: WorkspaceView) -> list[str]:
-    return [event.type for event in rig.log(since) if event.workspace_id == view.id]
+    """What was told of its health, without the incidents that follow from it."""
+    of_it = (event.type for event in rig.log(since) if event.workspace_id == view.id)
+    return [kind for kind in of_it if not kind.startswith("INCIDENT_")]
 
 
 def test_a_removed_workspace_ends_its_supervisor_and_its_worker(rig: Rig, workspace: WorkspaceView) -> None:

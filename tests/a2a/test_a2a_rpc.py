@@ -187,7 +187,36 @@ async def test_bounds_content_types_and_versions(http, base, made, message):
         assert answer.json()["error"]["code"] == -32009
     assert (await http.post(base, json=body)).json()["error"]["code"] == -32009
     assert "result" in (await http.post(f"{base}?A2A-Version=1.0", json=body)).json()
-    strange = {**body["params"]["message"], "parts": [{"raw": "dGNr", "mediaType": "application/x-strange"}]}
-    answer = await http.post(f"{base}?A2A-Version=1.0", json={**body, "params": {"message": strange}})
-    assert answer.json()["error"]["code"] == -32005
     assert (await http.get(base)).status_code == 405
+
+
+async def test_an_agent_that_names_its_media_types_is_sent_no_others(agent, http, rpc, message, made):
+    part = {"raw": "dGNr", "mediaType": "application/x-strange"}
+    assert "result" in await rpc("SendMessage", {"message": message(parts=[part])})
+    told = {"id": made[0], "agent_card": {"defaultInputModes": ["text/*", "application/json", 7]}}
+    answer = await http.post("/registry/register", json=told, headers={"Authorization": f"Bearer {made[1]}"})
+    assert answer.status_code == 200
+    error = (await rpc("SendMessage", {"message": message(parts=[part])}))["error"]
+    assert error["code"] == -32005
+    assert "text/*, application/json" in error["message"]
+    plain = {"text": "x", "mediaType": "text/markdown; charset=utf-8"}
+    assert "result" in await rpc("SendMessage", {"message": message(parts=[plain])})
+
+
+async def test_what_a_message_says_beside_its_parts_goes_with_the_first(agent, rpc, message):
+    await rpc("SendMessage", {"message": message(metadata={"a": 1}, referenceTaskIds=["t"])})
+    beside = agent.delivered[0]["parts"][0]["metadata"]["https://truebeat.dev/a2a/message"]
+    assert beside == {"messageId": "m-1", "metadata": {"a": 1}, "referenceTaskIds": ["t"]}
+
+
+async def test_an_agent_may_answer_with_a_message(agent, rpc, message):
+    async def reply(agent, deliver):
+        await agent.begin(deliver)
+        await agent.artifact(deliver, 0, "https://truebeat.dev/a2a/message", [{"text": "hi"}])
+        await agent.finish(deliver, "")
+
+    agent.behave = reply
+    said = (await rpc("SendMessage", {"message": message()}))["result"]["message"]
+    assert said["role"] == "ROLE_AGENT"
+    assert said["parts"] == [{"text": "hi"}]
+    assert said["taskId"]

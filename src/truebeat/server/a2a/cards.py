@@ -11,10 +11,12 @@ from truebeat import __version__
 from truebeat.server.a2a import availability
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from truebeat.server.store.workspaces import WorkspaceRow
 
-#: a message part of another media type is refused with ContentTypeNotSupported
-INPUT_MODES: Final = ("text/*", "application/json", "application/pdf", "image/*", "audio/*")
+#: of an agent that registered none: the platform hands on whatever comes
+_INPUT_MODES: Final = ("text/plain", "application/json", "*/*")
 _OUTPUT_MODES: Final = ("text/plain", "application/json")
 #: of a card that a workspace registered, what may be told to everybody
 _SKILL_FIELDS: Final = ("id", "name", "description", "tags", "examples")
@@ -38,7 +40,7 @@ def card(row: WorkspaceRow, base: str, *, push: bool, open_to_all: bool) -> dict
             "extendedAgentCard": True,
             "extensions": [availability.DECLARATION],
         },
-        "defaultInputModes": list(INPUT_MODES),
+        "defaultInputModes": input_modes(row),
         "defaultOutputModes": list(_OUTPUT_MODES),
         "skills": _skills(told.get("skills"), row),
     }
@@ -85,11 +87,18 @@ def encode(described: dict[str, Any]) -> tuple[bytes, str]:
     return content, f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
 
-def accepts(media_type: str) -> bool:
+def input_modes(row: WorkspaceRow) -> list[str]:
+    """The media types that the agent takes: those of the card it registered, else any."""
+    told = row.agent_card.get("defaultInputModes") if isinstance(row.agent_card, dict) else None
+    modes = [mode for mode in told if isinstance(mode, str) and "/" in mode] if isinstance(told, list) else []
+    return modes[:_SKILLS_SHOWN] or list(_INPUT_MODES)
+
+
+def accepts(modes: Collection[str], media_type: str) -> bool:
     """Whether a message part of this media type is taken; one that names none is."""
     plain = media_type.partition(";")[0].strip().lower()
     family = plain.partition("/")[0]
-    return not plain or plain in INPUT_MODES or f"{family}/*" in INPUT_MODES
+    return not plain or any(mode in modes for mode in (plain, f"{family}/*", "*/*"))
 
 
 def _skills(told: Any, row: WorkspaceRow) -> list[dict[str, Any]]:

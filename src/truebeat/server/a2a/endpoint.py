@@ -189,7 +189,8 @@ class A2AEndpoint:
     def _pure(self, row: WorkspaceRow, lease: Lease, base: str) -> dict[str, Any]:
         return cards.card(row, base, push=self._targets is not None, open_to_all=self._is_open(lease))
 
-    async def _extended_card(self, caller: Caller) -> dict[str, Any]:
+    async def extended(self, caller: Caller) -> dict[str, Any]:
+        """For those with a token: what the agent can do, and whether it can at this moment. Errors: Gone."""
         row = await self._row(caller.workspace_id)
         lease = self._leases.get(str(caller.workspace_id))
         if lease is None:
@@ -197,6 +198,10 @@ class A2AEndpoint:
         details = caller.principal.may_see_details(lease.id)
         now = self._mailbox.availability(caller.workspace_id, details=details)
         return cards.extended(self._pure(row, lease, caller.base), availability.facts(now))
+
+    async def input_modes(self, caller: Caller) -> list[str]:
+        """The media types that the agent takes. Errors: NotFound."""
+        return cards.input_modes(await self._row(caller.workspace_id))
 
     async def _row(self, workspace_id: UUID) -> WorkspaceRow:
         async with self._database.acquire() as connection:
@@ -224,7 +229,7 @@ class A2AEndpoint:
         if self._targets is not None:
             delivery = modules["push"].Delivery(secret=self._settings.push_secret.encode())
             pushing = modules["push"].Push(self._mailbox, self._database, self._clock, self._targets, delivery)
-        handler = modules["handler"].MailboxHandler(self._mailbox, self._extended_card, pushing, self._notices)
+        handler = modules["handler"].MailboxHandler(self._mailbox, self, pushing, self._notices)
         return modules["loaded"].Loaded(handler), pushing
 
     async def run_push(self) -> None:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from a2a.server.request_handlers.request_handler import RequestHandler
 from a2a.types import a2a_pb2 as pb
@@ -23,7 +23,7 @@ from truebeat.server.a2a.caller import KEY
 from truebeat.server.a2a.faults import translated, translated_stream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator
     from uuid import UUID
 
     from a2a.server.context import ServerCallContext
@@ -35,18 +35,30 @@ if TYPE_CHECKING:
     from truebeat.server.services.notices import Notices
 
 
+class Cards(Protocol):
+    """What the endpoint knows of an agent."""
+
+    async def extended(self, caller: Caller) -> dict[str, Any]:
+        """The card for those with a token."""
+        ...
+
+    async def input_modes(self, caller: Caller) -> list[str]:
+        """The media types that the agent takes."""
+        ...
+
+
 class MailboxHandler(RequestHandler):
-    """`extended_card` makes the card for those with a token. `push` is None where push notifications are off."""
+    """`push` is None where push notifications are off."""
 
     def __init__(
         self,
         mailbox: Mailbox,
-        extended_card: Callable[[Caller], Awaitable[dict[str, Any]]],
+        cards: Cards,
         push: Push | None,
         notices: Notices,
     ) -> None:
         self._mailbox = mailbox
-        self._extended_card = extended_card
+        self._cards = cards
         self._push = push
         self._notices = notices
 
@@ -62,8 +74,8 @@ class MailboxHandler(RequestHandler):
         view = await self._send(params, caller)
         if not params.configuration.return_immediately and _may_follow(view):
             view = await self._mailbox.wait(view.id, caller.principal)
-        if caller.legacy and views.is_plain(view):
-            return views.message(view)
+        if (reply := views.message(view, legacy=caller.legacy)) is not None:
+            return reply
         return views.task(view, history=history)
 
     @translated_stream(UnsupportedOperationError)
@@ -87,6 +99,8 @@ class MailboxHandler(RequestHandler):
     async def _send(self, params: pb.SendMessageRequest, caller: Caller) -> TaskView:
         validate_proto_required_fields(params)
         new = requests.new_task(params)
+        if any(part.media_type for part in params.message.parts):
+            requests.check_media_types(params.message, await self._cards.input_modes(caller))
         wanted = params.configuration.task_push_notification_config
         if wanted.url and self._push is None:
             raise PushNotificationNotSupportedError
@@ -236,7 +250,7 @@ class MailboxHandler(RequestHandler):
         self, params: pb.GetExtendedAgentCardRequest, context: ServerCallContext
     ) -> pb.AgentCard:
         card = pb.AgentCard()
-        ParseDict(await self._extended_card(_caller(context)), card)
+        ParseDict(await self._cards.extended(_caller(context)), card)
         return card
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from a2a.extensions.common import HTTP_EXTENSION_HEADER, get_requested_extensions
 from a2a.server.context import ServerCallContext
@@ -20,9 +20,12 @@ from truebeat.server.a2a.wire import invalid_params, no_such_method
 
 if TYPE_CHECKING:
     from a2a.server.request_handlers.request_handler import RequestHandler
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
 
     from truebeat.server.a2a.caller import Caller
+
+
+_OWN_TYPE: Final = b"application/a2a+json"
 
 
 class _Decoded(Request):
@@ -80,12 +83,30 @@ class Loaded:
             match, found = route.matches(inner)
             if match is Match.FULL:
                 inner.update(found)
-                await route.handle(inner, receive, send)
+                await route.handle(inner, receive, send if _wants_own_type(scope) else _as_json(send))
                 return
             partial = partial or match is Match.PARTIAL
         if partial:
             raise no_such_method("this path does not know that method", 405)
         raise no_such_method("there is no such path below this agent's endpoint")
+
+
+def _wants_own_type(scope: Scope) -> bool:
+    return _OWN_TYPE in b",".join(value for name, value in scope["headers"] if name == b"accept")
+
+
+def _as_json(send: Send) -> Send:
+    """The SDK labels REST answers with A2A's media type, which clients that did not ask for it may not know."""
+
+    async def relabelled(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [
+                (name, b"application/json" if value == _OWN_TYPE else value) for name, value in message["headers"]
+            ]
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return relabelled
 
 
 def _check_legacy(body: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from uuid import UUID
 
 import msgspec
@@ -14,11 +14,15 @@ from google.protobuf.json_format import MessageToDict
 from truebeat.domain.delivery import State
 from truebeat.protocol.tasks import NewTask
 from truebeat.server.a2a import availability
-from truebeat.server.a2a.cards import INPUT_MODES, accepts
+from truebeat.server.a2a.cards import accepts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from datetime import datetime
+
+#: under which the metadata of the first part, as an agent gets it, has the message's own fields
+MESSAGE_URI: Final = "https://truebeat.dev/a2a/message"
+_BESIDE: Final = ("messageId", "metadata", "extensions", "referenceTaskIds")
 
 STATES: dict[pb.TaskState, State] = {
     pb.TASK_STATE_SUBMITTED: State.SUBMITTED,
@@ -33,22 +37,18 @@ STATES: dict[pb.TaskState, State] = {
 
 
 def new_task(params: pb.SendMessageRequest) -> NewTask:
-    """Errors: InvalidParams, ContentTypeNotSupported, TaskNotFound (its taskId is none of ours)."""
+    """Errors: InvalidParams, TaskNotFound (its taskId is none of ours)."""
     message = params.message
     if not message.parts:
         raise InvalidParamsError("message.parts: at least one part is needed")
     for place, part in enumerate(message.parts):
         if part.WhichOneof("content") is None:
             raise InvalidParamsError(f"message.parts[{place}]: one of text, raw, url, data is needed")
-        if not accepts(part.media_type):
-            raise ContentTypeNotSupportedError(
-                f"message.parts[{place}]: this agent takes {', '.join(INPUT_MODES)}, not {part.media_type[:100]}"
-            )
     whole = MessageToDict(message)
     chosen = _Choices(MessageToDict(params.metadata), whole.get("metadata", {}))
     return NewTask(
         text="\n".join(part.text for part in message.parts if part.WhichOneof("content") == "text"),
-        parts=whole["parts"],
+        parts=_parts(whole),
         message=whole,
         context_id=_context(message.context_id),
         task_id=task_id(message.task_id) if message.task_id else None,
@@ -57,6 +57,15 @@ def new_task(params: pb.SendMessageRequest) -> NewTask:
         priority=chosen.priority(),
         metadata=MessageToDict(params.metadata),
     )
+
+
+def check_media_types(message: pb.Message, modes: Collection[str]) -> None:
+    """Errors: ContentTypeNotSupported."""
+    for place, part in enumerate(message.parts):
+        if not accepts(modes, part.media_type):
+            raise ContentTypeNotSupportedError(
+                f"message.parts[{place}]: this agent takes {', '.join(modes)}, not {part.media_type[:100]}"
+            )
 
 
 def task_id(text: str) -> UUID:
@@ -93,6 +102,13 @@ def updated_after(params: pb.ListTasksRequest) -> datetime | None:
 
 def states(params: pb.ListTasksRequest) -> tuple[State, ...]:
     return (STATES[params.status],) if params.status in STATES else ()
+
+
+def _parts(whole: dict[str, Any]) -> list[dict[str, Any]]:
+    """The message's parts; what it says beside them goes with the first, so that the agent can read it."""
+    first, *others = whole["parts"]
+    beside = {name: whole[name] for name in _BESIDE if name in whole}
+    return [{**first, "metadata": {**first.get("metadata", {}), MESSAGE_URI: beside}}, *others]
 
 
 def _context(text: str) -> str | None:

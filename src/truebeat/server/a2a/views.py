@@ -13,7 +13,7 @@ from google.protobuf.json_format import ParseDict, ParseError
 
 from truebeat.domain.delivery import State
 from truebeat.server.a2a import availability
-from truebeat.server.a2a.requests import STATES
+from truebeat.server.a2a.requests import MESSAGE_URI, STATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,14 +44,18 @@ def task(view: TaskView, *, history: int | None = None, artifacts: bool = True) 
     return shown
 
 
-def message(view: TaskView) -> pb.Message:
-    """The answer of a completed task as one message: what 0.3 clients expect of a quick reply."""
-    return _said(view, f"{view.id}-{view.updates}", view.answer, view.answer_parts)
+def message(view: TaskView, *, legacy: bool) -> pb.Message | None:
+    """The whole result as a message instead of a task, if it is one.
 
-
-def is_plain(view: TaskView) -> bool:
-    """Its whole result fits into a message."""
-    return view.state is State.COMPLETED and not view.artifacts
+    An agent makes it one by an artifact called MESSAGE_URI. To a 0.3 client it is, if there is nothing but an answer.
+    """
+    if view.state is not State.COMPLETED:
+        return None
+    if len(view.artifacts) == 1 and view.artifacts[0].name == MESSAGE_URI:
+        return _said(view, f"{view.id}-{view.updates}", view.artifacts[0].text, view.artifacts[0].parts)
+    if legacy and not view.artifacts:
+        return _said(view, f"{view.id}-{view.updates}", view.answer, view.answer_parts)
+    return None
 
 
 def _artifacts(view: TaskView) -> Iterator[pb.Artifact]:

@@ -428,6 +428,15 @@ def test_what_a_dead_generation_held_goes_back_begun_or_not() -> None:
     assert sent(scene.do(ev.TaskTold(2, finished("a", generation=2)))) == []
 
 
+def test_what_a_worker_finishes_in_its_grace_counts() -> None:
+    scene = Scene().running()
+    scene.do(deliver("a"))
+    scene.do(ev.RestartOrdered("r1", "by ann"))
+    (end,) = sent(scene.do(ev.TaskTold(1, finished("a"))))
+    assert end.state == "completed"
+    assert not [f for f in sent(scene.do(ev.TreeGone(1))) if isinstance(f, delivery.HandedBack)]
+
+
 def test_a_probe_is_passed_on() -> None:
     assert Scene().running().do(ev.ProbeOrdered("ann asks")) == [ev.TellWorker(pipe.Probe())]
 

@@ -159,10 +159,12 @@ def test_a_killed_supervisor_leaves_nothing(server: FakeServer, start: Any) -> N
     run = start("family")
     server.beat(runtime_state="")
     everyone = run.family()
+    seq = server.seen[-1]["seq"]
+    server.beat(seq=lambda now: now >= seq + 4)  # the worker has looked at what its supervisor adopted
     run.process.kill()
-    until(lambda: run.members() == [], what="the end of the tree")
-    for process in everyone:
-        processes.send(process, signal.SIGKILL)  # the one that left the tree in every way
+    # also the one that left its session, its parent and its environment
+    until(lambda: not [process for process in everyone if processes.alive(process)], what="the end of the tree")
+    assert run.members() == []
 
 
 def test_what_a_killed_supervisor_had_to_leave_is_reaped_at_the_next_start(server: FakeServer, start: Any) -> None:

@@ -11,10 +11,10 @@ from typing import Final
 from msgspec import Struct
 
 from truebeat.protocol.delivery import Begun, Cancel, Chunk, Deliver, Finished, HandedBack
-from truebeat.protocol.link import Counters
+from truebeat.protocol.link import FRAME_LIMIT, Counters
 
-#: bytes of one line: a whole result with its envelope
-LINE_LIMIT: Final = 12 * 1024 * 1024
+#: bytes of one line: a whole result with its envelope; less than a frame of the link, which adds a number
+LINE_LIMIT: Final = FRAME_LIMIT - 1024
 
 
 class Tick(Struct, kw_only=True, tag="tick"):

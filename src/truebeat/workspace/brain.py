@@ -107,8 +107,9 @@ class Brain:
             case ev.StackCaptured():
                 self._reports.captured(event)
             case _:
-                # an old generation's output is fenced off
-                if event.generation == self.generation and self.stage in HAS_PROCESS:
+                # an old generation's output is fenced off; what a worker finishes while it is ended is done
+                finishing = self.stage is Stage.ENDING and isinstance(event, ev.TaskTold)
+                if event.generation == self.generation and (finishing or self.stage in HAS_PROCESS):
                     self._worker_said(event)
         return out
 

@@ -8,8 +8,10 @@ Who ends what:
 - the supervisor lives: `TreeKill` (TERM, grace, KILL, until nothing of the tree is left);
 - the supervisor was killed: `watch_parent_pipe` in the worker sees the pipe's other end close and kills the tree;
 - both were killed, or the worker was stopped: `leftovers` at the next start of the same workspace.
-While the supervisor lives it adopts orphans, so none escapes. When it is killed, one that double-forked, left the
-session *and* cleared its environment escapes only if it did so within the last LOOK_EVERY seconds.
+While the supervisor lives it adopts orphans, so none escapes. When it is killed with SIGKILL, one process can still get
+away: one that double-forked, left the session *and* cleared its environment, all within the last LOOK_EVERY seconds, or
+while the worker was stopped. Nothing names it any more, so no later start finds it either. Where that matters, run the
+workspace in a container or a systemd unit, whose end takes everything along.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ SUPERVISOR: Final = "TRUEBEAT_SUPERVISOR"
 #: seconds after the first KILL
 GIVE_UP: Final = 10.0
 #: seconds between two looks of a worker at the orphans that its supervisor adopted
-LOOK_EVERY: Final = 1.0
+LOOK_EVERY: Final = 0.2
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36

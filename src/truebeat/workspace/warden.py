@@ -205,6 +205,8 @@ class Warden:
         self._ending = None
         self.reap()
         child = self._child
+        if child is not None and self._capturing:
+            self._captured(child)
         if child is not None:
             self._unwatch(child.frames_fd)
             self._unwatch(child.stderr_fd)

@@ -32,7 +32,7 @@ class Stand:
 
     async def start(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        self._server = await serve(self._handle, "127.0.0.1", self.port, process_request=self._check)
+        self._server = await serve(self._handle, "127.0.0.1", self.port, process_request=self._check, max_size=None)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

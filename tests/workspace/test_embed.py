@@ -14,6 +14,7 @@ import pytest
 
 import truebeat
 from truebeat import errors
+from truebeat.protocol.delivery import RESULT_LIMIT
 from truebeat.workspace import embed, wedge
 
 _spec = importlib.util.spec_from_file_location("embed_stand", Path(__file__).with_name("embed_stand.py"))
@@ -151,11 +152,27 @@ async def test_a_generator_streams(stand: Any) -> None:
         chunks = [(frame["index"], frame["kind"], frame["text"], frame["name"]) for frame in stand.of("chunk")]
         assert chunks == [
             (0, "progress", "thinking", ""),
-            (1, "text", "a", ""),
-            (2, "text", "b", ""),
-            (3, "artifact", "", "doc"),
+            (1, "text", "ab", ""),
+            (2, "artifact", "", "doc"),
         ]
-        await until(lambda: stand.of("beat", counters=lambda c: c["tools_finished"] == 1 and c["frames"] == 4))
+        await until(lambda: stand.of("beat", counters=lambda c: c["tools_finished"] == 1 and c["frames"] >= 4))
+
+
+async def test_a_result_that_is_too_large_is_an_honest_failure(stand: Any) -> None:
+    async def handler(turn: truebeat.Turn) -> str:
+        return "x" * (RESULT_LIMIT + 1)
+
+    async def streams(turn: truebeat.Turn) -> AsyncIterator[Any]:
+        for _ in range(40):
+            yield "x" * (RESULT_LIMIT // 32)
+
+    for each in (handler, streams):
+        async with workspace(stand, handler=each):
+            await until(lambda: stand.of("beat", generation=stand.generation, capacity=1))
+            stand.deliver(each.__name__)
+            (done,) = await until(lambda each=each: stand.of("finished", task_id=each.__name__))
+            assert done["state"] == "failed"
+            assert str(RESULT_LIMIT) in done["text"]
 
 
 async def test_how_turns_end(stand: Any) -> None:

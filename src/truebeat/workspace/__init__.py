@@ -48,6 +48,7 @@ embed.py       the context manager, and what runs in that process's own loop
   embed_turns.py   its tasks
   embed_thread.py  the thread that holds the link and watches the loop
   embed_core.py    that thread's rules, pure
+  embed_commands.py  what goes into them and comes out
   embed_meter.py   whether the loop moves
   embed_place.py   which workspace it is, and with which token
 """

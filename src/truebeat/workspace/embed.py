@@ -6,7 +6,7 @@
 embed.py         the context manager: enter, leave, ticks and probes in the process's own loop
 embed_turns.py   its tasks, in that loop
 embed_thread.py  the thread that holds the link: a blocked loop is told as stalled, not as silence
-embed_core.py    that thread's rules, pure
+embed_core.py    that thread's rules, pure; embed_commands.py: what goes in and out
 embed_meter.py   whether the loop moves
 embed_place.py   which workspace it is
 """
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from truebeat import errors
 from truebeat.clock import SystemClock
-from truebeat.workspace import embed_core as core_
+from truebeat.workspace import embed_commands as do
 from truebeat.workspace import embed_place, measure, wedge
 from truebeat.workspace.embed_core import Core
 from truebeat.workspace.embed_meter import TICK, LoopMeter
@@ -110,9 +110,9 @@ class Workspace:
         #: the first acknowledgement came, or it is known why none will
         self._entered = asyncio.Event()
         self._acknowledged = False
-        self._refused: core_.Refused | None = None
+        self._refused: do.Refused | None = None
         self._over = asyncio.Event()
-        self._end: core_.End | None = None
+        self._end: do.End | None = None
 
     # --- in and out ---
 
@@ -247,19 +247,19 @@ class Workspace:
 
     def _told(self, told: Told) -> None:
         match told:
-            case core_.Begin():
+            case do.Begin():
                 self._turns.begin(told.deliver)
-            case core_.Interrupt():
+            case do.Interrupt():
                 self._turns.interrupt(told.cancel)
-            case core_.Renew():
+            case do.Renew():
                 self._keep(self._renewed(told.reason))
-            case core_.End():
+            case do.End():
                 self._end = told
                 self._turns.renew()
                 self._turns.close()
                 self._entered.set()
                 self._over.set()
-            case core_.Refused():
+            case do.Refused():
                 self._refused = told
                 self._entered.set()
             case None:

@@ -8,10 +8,13 @@ embed_thread.py performs the commands.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from truebeat.protocol import delivery, link
+from truebeat.workspace import embed_commands as do
+from truebeat.workspace.embed_commands import Facts, Measured
 from truebeat.workspace.events import LinkLost, Refusal
 from truebeat.workspace.outbox import Outbox
 from truebeat.workspace.redial import Redial
@@ -19,7 +22,7 @@ from truebeat.workspace.redial import Redial
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from truebeat.protocol.delivery import Cancel, Deliver
+    from truebeat.protocol.delivery import Deliver
     from truebeat.workspace.outbox import TaskFrame
 
 #: seconds between two beats that tell only of a phase, outcomes or room
@@ -30,88 +33,6 @@ ACK_TIMEOUT: Final = 15.0
 FAREWELL: Final = 2.0
 #: characters of an error text, a task's name and a note that are sent
 TEXT_LIMIT: Final = 2000
-
-
-class Dial(NamedTuple):
-    """Try for a link."""
-
-
-class Send(NamedTuple):
-    """Put a frame on the link; without one it is lost, and said again after the next welcome."""
-
-    frame: link.Up
-
-
-class Drop(NamedTuple):
-    """Give the link up."""
-
-    reason: str
-
-
-class RefreshToken(NamedTuple):
-    """Read the token again."""
-
-
-class Begin(NamedTuple):
-    """A task for the process."""
-
-    deliver: Deliver
-
-
-class Interrupt(NamedTuple):
-    """Stop working on a task."""
-
-    cancel: Cancel
-
-
-class Renew(NamedTuple):
-    """Start over as another generation: whatever runs is to be interrupted and is handed back already."""
-
-    reason: str
-
-
-class Refused(NamedTuple):
-    """The server refuses the link, and it is not just a stale token. Tried again all the same."""
-
-    refusal: Refusal
-    reason: str
-
-
-class End(NamedTuple):
-    """The workspace is over. refusal: NONE when it was asked to stop."""
-
-    refusal: Refusal
-    reason: str
-
-
-class Log(NamedTuple):
-    level: str
-    text: str
-
-
-Command = Dial | Send | Drop | RefreshToken | Begin | Interrupt | Renew | Refused | End | Log
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What the process tells of itself; None of it is believed by anybody but beside the measurements."""
-
-    counters: link.Counters = field(default_factory=link.Counters)
-    phase: str = "starting"
-    current_task: str = ""
-    error_rate: float = 0.0
-    sample_error: str = ""
-    note: str = ""
-    #: tasks it does at a time; 0 while nobody takes any
-    capacity: int = 0
-
-
-class Measured(NamedTuple):
-    """What the watching thread sees of the loop: seconds since its last tick, how late that was, its thread's state."""
-
-    tick_age: float
-    loop_lag: float
-    state: str
 
 
 class Core:
@@ -138,21 +59,22 @@ class Core:
         self._interval = 10.0
         self._last_beat = -math.inf
         self._stopping = False
-        self._orders: set[str] = set()
+        #: restarts that were obeyed
+        self._orders: deque[str] = deque(maxlen=256)
         self._redial = Redial()
         self._due: dict[str, float] = {}
-        self._out: list[Command] = []
+        self._out: list[do.Command] = []
         self._now = now
 
-    def begin(self, now: float) -> list[Command]:
+    def begin(self, now: float) -> list[do.Command]:
         self._now = now
-        return [Dial()]
+        return [do.Dial()]
 
     def next_due(self) -> float:
         """When `timers` is wanted; infinity for never."""
         return min(self._due.values(), default=math.inf)
 
-    def take(self, now: float) -> list[Command]:
+    def take(self, now: float) -> list[do.Command]:
         """What is to be done since the last call."""
         self._now = now
         out, self._out = self._out, []
@@ -222,12 +144,12 @@ class Core:
 
     def welcomed(self, welcome: link.Welcome, now: float) -> None:
         self._now = now
-        self.linked = True
         self._interval = max(welcome.beat_interval, 0.05)
         self._redial.within(welcome.lease)
         self._due.pop("dial", None)
         if welcome.generation >= self.generation + (self.generation > 0):
             self._renew(welcome.generation, "another one ran this workspace meanwhile")
+        self.linked = True
         for frame in self.outbox.unsettled(now):
             self._send(frame)
         self._beat()
@@ -245,9 +167,9 @@ class Core:
                 self._delivered(frame)
             case delivery.Cancel():
                 if self.outbox.holds(frame):
-                    self._out.append(Interrupt(frame))
+                    self._out.append(do.Interrupt(frame))
             case link.Restart() if frame.restart_id not in self._orders:
-                self._orders.add(frame.restart_id)
+                self._orders.append(frame.restart_id)
                 self._renew(self.generation, f"a restart was ordered: {frame.reason}")
                 self._beat()
             case link.Retire():
@@ -271,12 +193,12 @@ class Core:
             self._end(lost.refusal, lost.reason)
         else:
             if lost.refusal is Refusal.UNAUTHENTICATED:
-                self._out.append(RefreshToken())
+                self._out.append(do.RefreshToken())
             retry = self._redial.after(lost.refusal, chance)
             self._log(retry.level, f"{retry.text} ({lost.reason}); again in {retry.delay:.1f} s")
             self._due["dial"] = now + retry.delay
             if lost.refusal is not Refusal.NONE and retry.delay > 0:
-                self._out.append(Refused(lost.refusal, f"{retry.text} ({lost.reason})"))
+                self._out.append(do.Refused(lost.refusal, f"{retry.text} ({lost.reason})"))
 
     def timers(self, now: float) -> None:
         self._now = now
@@ -286,9 +208,9 @@ class Core:
                 case "beat" | "soon":
                     self._beat()
                 case "dial":
-                    self._out.append(Dial())
+                    self._out.append(do.Dial())
                 case "ack" if self.linked:
-                    self._out.append(Drop("no acknowledgement in time"))
+                    self._out.append(do.Drop("no acknowledgement in time"))
                 case "farewell":
                     self._end(Refusal.NONE, "stopped")
                 case _:
@@ -299,7 +221,7 @@ class Core:
     def _delivered(self, deliver: Deliver) -> None:
         if deliver.generation == self.generation and not self._stopping and self.facts.capacity > 0:
             if self.outbox.taken(deliver):
-                self._out.append(Begin(deliver))
+                self._out.append(do.Begin(deliver))
                 self._beat_soon()
             return
         fenced = deliver.generation != self.generation
@@ -313,7 +235,7 @@ class Core:
             for frame in self.outbox.lost(old, reason):
                 self._send(frame)
             self._log("warning", reason)
-            self._out.append(Renew(reason))
+            self._out.append(do.Renew(reason))
 
     def _acknowledged(self, seq: int) -> None:
         self._redial.proved()
@@ -332,7 +254,7 @@ class Core:
         if not self.ended:
             self.ended = True
             self._due.clear()
-            self._out.append(End(refusal, reason))
+            self._out.append(do.End(refusal, reason))
 
     def _beat_soon(self) -> None:
         """For what may change many times a second."""
@@ -407,7 +329,7 @@ class Core:
 
     def _send(self, frame: link.Up) -> None:
         if self.linked:
-            self._out.append(Send(frame))
+            self._out.append(do.Send(frame))
 
     def _log(self, level: str, text: str) -> None:
-        self._out.append(Log(level, text))
+        self._out.append(do.Log(level, text))

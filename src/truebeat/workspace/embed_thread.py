@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from truebeat.errors import Unauthenticated
 from truebeat.protocol import link
-from truebeat.workspace import embed_core as core_
-from truebeat.workspace.embed_core import Core, Facts, Measured
+from truebeat.workspace import embed_commands as do
+from truebeat.workspace.embed_commands import Facts, Measured
 from truebeat.workspace.embed_meter import stacks
 from truebeat.workspace.events import LinkLost, Refusal
 from truebeat.workspace.link import WELCOME_TIMEOUT, Address, Dialled, Link, Unknown
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from truebeat.clock import Clock
+    from truebeat.workspace.embed_core import Core
     from truebeat.workspace.embed_meter import LoopMeter
     from truebeat.workspace.tokens import TokenCache
 
@@ -55,7 +56,7 @@ class Stop(NamedTuple):
 #: TaskFrame: what becomes of a task. Facts: a new picture of the process, as a whole.
 Message = Wedge | Canary | Stop | Facts | TaskFrame | Dialled
 #: None: the server acknowledged a beat, for the first time
-Told = core_.Begin | core_.Interrupt | core_.Renew | core_.Refused | core_.End | None
+Told = do.Begin | do.Interrupt | do.Renew | do.Refused | do.End | None
 
 
 class Herald:
@@ -118,7 +119,7 @@ class Herald:
                 self._turn()
         except Exception:
             _log.exception("the embedded workspace's thread failed")
-            self._tell(core_.End(Refusal.INVALID, "its thread failed; the log says why"))
+            self._tell(do.End(Refusal.INVALID, "its thread failed; the log says why"))
         finally:
             self._goodbye()
 
@@ -186,19 +187,19 @@ class Herald:
 
     # --- the link ---
 
-    def _perform(self, commands: list[core_.Command]) -> None:
+    def _perform(self, commands: list[do.Command]) -> None:
         for command in commands:
             match command:
-                case core_.Dial():
+                case do.Dial():
                     self._dial()
-                case core_.Send():
+                case do.Send():
                     if self._link is not None:
                         self._link.send(command.frame)
-                case core_.Drop():
+                case do.Drop():
                     self._lose(LinkLost(command.reason))
-                case core_.RefreshToken():
+                case do.RefreshToken():
                     self._tokens.refresh()
-                case core_.Log():
+                case do.Log():
                     _log.log(logging.getLevelNamesMapping()[command.level.upper()], "%s", command.text)
                 case _:
                     self._tell(command)

@@ -6,15 +6,14 @@ import asyncio
 import inspect
 from collections import deque
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from truebeat.domain.symptoms import means_rate_limited, means_wedged
-from truebeat.protocol.delivery import CHUNK_LIMIT, Begun, Cancel, Chunk, Deliver, Finished, HandedBack
+from truebeat.domain.symptoms import means_rate_limited
 from truebeat.protocol.link import Counters
 from truebeat.workspace import wedge
-from truebeat.workspace.embed_core import Facts
+from truebeat.workspace.attempt import Attempt
+from truebeat.workspace.embed_commands import Facts
 from truebeat.workspace.executors.base import (
-    AnsweredError,
     Artifact,
     InPhase,
     InputRequired,
@@ -26,16 +25,19 @@ from truebeat.workspace.executors.base import (
     Turn,
     TurnError,
 )
+from truebeat.workspace.turns import error_text, is_wedge
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 
+    from truebeat.protocol.delivery import Cancel, Deliver
     from truebeat.workspace.executors.base import Output
     from truebeat.workspace.outbox import TaskFrame
 
     #: gives the answer's text, or yields pieces of it and other outputs
     Handler = Callable[[Turn], Awaitable[str | None] | AsyncIterator[str | Output]]
 
+State = Literal["completed", "failed", "canceled", "input-required", "auth-required"]
 #: seconds that a canceled turn may go on before the process is said to be wedged
 CANCEL_BOUND: Final = 10.0
 #: the last so many turns give the error rate, over at least so many
@@ -46,44 +48,48 @@ WINDOW_LEAST: Final = 4
 class Task:
     """One attempt at a task: what it asks (`turn`), and how it is answered. Use it from the loop it came in.
 
-    The first of `finish`, `fail` and `ask` ends it; what comes later says nothing.
+    The first of `finish`, `fail` and `ask` ends it; what comes later says nothing. Text and artifacts that are together
+    larger than a result may be raise a TurnError.
     """
 
     def __init__(self, deliver: Deliver, turns: Turns) -> None:
         self._deliver = deliver
         self._turns = turns
-        self._index = 0
+        self._attempt = Attempt(deliver, turns.say)
         self._pieces: list[str] = []
         self.turn = _turn(deliver)
         #: the sender no longer wants it; set when there is no handler that could be canceled
         self.canceled = asyncio.Event()
-        self.begun = False
-        self.ended = False
 
     @property
     def text(self) -> str:
         """What is asked."""
         return self.turn.text
 
+    @property
+    def ended(self) -> bool:
+        """Whether it has been answered, or nobody waits for that any more."""
+        return self._attempt.over
+
     def say(self, text: str) -> None:
         """A piece of the answer, as it comes."""
+        self._output(Text(text))
         self._pieces.append(text)
-        for at in range(0, len(text), CHUNK_LIMIT):
-            self._chunk("text", text=text[at : at + CHUNK_LIMIT])
 
     def progress(self, note: str) -> None:
         """Something moved; not part of the answer."""
-        self._chunk("progress", text=note[:CHUNK_LIMIT])
+        self._output(Progress(note))
 
     def artifact(self, name: str, *parts: Mapping[str, Any]) -> None:
         """A named product; `parts` in A2A's JSON shape."""
-        self._chunk("artifact", name=name, parts=[dict(part) for part in parts])
+        self._output(Artifact(name, parts))
 
     def finish(self, text: str | None = None) -> None:
         """The answer; None: what was said."""
         self._end("completed", "".join(self._pieces) if text is None else text)
 
     def fail(self, error: str) -> None:
+        """It can't be done; `error` says why, to its sender."""
         self._end("failed", error)
 
     def ask(self, question: str, *, auth: bool = False) -> None:
@@ -92,39 +98,33 @@ class Task:
 
     def begin(self) -> None:
         """It is given to the one who does it: from here on it may have effects."""
-        self.begun = True
-        self._turns.say(Begun(**self._ids()))
+        self._attempt.begin()
 
     def hand_back(self, reason: str) -> None:
         """It ends without an answer; the server decides whether it is tried again."""
         if not self.ended:
-            self.ended = True
-            self._turns.say(HandedBack(**self._ids(), begun=self.begun, reason=reason))
+            self._attempt.hand_back(reason)
             self._turns.forget(self._deliver)
 
     def cancel(self) -> None:
         """It ends because its sender no longer wants it."""
-        self._end("canceled", "canceled")
+        self._end("canceled", "")
 
-    def _end(self, state: Any, text: str) -> None:
-        if not self.ended:
-            self.ended = True
-            self._turns.count(state, text)
-            self._turns.say(Finished(**self._ids(), state=state, text=text))
-            self._turns.forget(self._deliver)
+    def drop(self) -> None:
+        """It was handed back already: nothing is told of it any more."""
+        self._attempt.over = True
+        self.canceled.set()
 
-    def _chunk(self, kind: Any, *, text: str = "", name: str = "", parts: list[dict[str, Any]] | None = None) -> None:
+    def _output(self, output: Text | Progress | Artifact) -> None:
         if not self.ended:
             self._turns.moved()
-            self._turns.say(Chunk(**self._ids(), index=self._index, kind=kind, text=text, name=name, parts=parts or []))
-            self._index += 1
+            self._attempt.output(output)
 
-    def _ids(self) -> dict[str, Any]:
-        return {
-            "task_id": self._deliver.task_id,
-            "generation": self._deliver.generation,
-            "attempt": self._deliver.attempt,
-        }
+    def _end(self, state: State, text: str) -> None:
+        if not self.ended:
+            self._turns.count(state, text)
+            self._attempt.finish(state, text)
+            self._turns.forget(self._deliver)
 
 
 class Turns:
@@ -176,8 +176,7 @@ class Turns:
     def renew(self) -> None:
         """What runs belongs to an older generation: it was handed back, and nobody waits for it here."""
         for task in list(self._tasks.values()):
-            task.ended = True
-            task.canceled.set()
+            task.drop()
         for running in list(self._running.values()):
             running.cancel()
         self._tasks.clear()
@@ -222,10 +221,10 @@ class Turns:
             if task.canceled.is_set():
                 task.cancel()
             else:
-                task.hand_back("interrupted")
+                task.fail("the turn was canceled from within")
         except Exception as error:
-            text = str(error).strip() or type(error).__name__
-            if not isinstance(error, AnsweredError) and means_wedged(text):
+            text = error_text(error)
+            if is_wedge(error):
                 wedge.mark_wedged(text)
             task.fail(text)
 

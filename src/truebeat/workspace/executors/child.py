@@ -132,6 +132,10 @@ class Child(asyncio.SubprocessProtocol):
         if self._transport is not None:
             self._transport.close()
 
+    async def gone(self) -> None:
+        """After a kill: until it is reaped; what SIGKILL does not end within a second is left to the kernel."""
+        await asyncio.wait({self.exited}, timeout=1)
+
     def _signal_group(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)

@@ -32,19 +32,27 @@ class _Talk:
 
     def __init__(self) -> None:
         self.replies: asyncio.Queue[Reply | TurnError] = asyncio.Queue()
+        #: the runtime has ended this turn, or is no more
         self.ended = asyncio.Event()
+        self._deaf = False
         self._size = 0
 
     def put(self, reply: Reply | TurnError, size: int = 0) -> None:
-        if self.ended.is_set():
-            return
         if isinstance(reply, TurnError) or reply.type in ENDS:
             self.ended.set()
+        if self._deaf:
+            return
         self._size += size
         if self._size > RESULT_LIMIT + LINE_LIMIT:
-            self.ended.set()
-            reply = TurnError(f"the runtime has said more than {RESULT_LIMIT + LINE_LIMIT} bytes that wait to be read")
-        self.replies.put_nowait(reply)
+            self.fail(TurnError(f"the runtime said more than {RESULT_LIMIT + LINE_LIMIT} bytes that wait to be read"))
+        else:
+            self.replies.put_nowait(reply)
+
+    def fail(self, error: TurnError) -> None:
+        """It failed, although the runtime has not ended it."""
+        if not self._deaf:
+            self._deaf = True
+            self.replies.put_nowait(error)
 
     async def get(self) -> Reply:
         reply = await self.replies.get()
@@ -196,9 +204,8 @@ class NdjsonExecutor(Executor):
             return
         for line in self._lines.feed(data):
             if line is None:
-                error = TurnError(f"the runtime wrote a line longer than {LINE_LIMIT} bytes")
                 for turn in self._turns.values():
-                    turn.put(error)
+                    turn.fail(TurnError(f"the runtime wrote a line longer than {LINE_LIMIT} bytes"))
             elif line.strip():
                 self._line(line)
 

@@ -93,10 +93,12 @@ class TurnExecutor(Executor):
         finally:
             self._children.discard(child)
             child.kill()
+            await child.gone()
 
     async def close(self) -> None:
-        for child in self._children:
+        for child in tuple(self._children):
             child.kill()
+            await child.gone()
 
 
 def _fault(child: Child) -> str:

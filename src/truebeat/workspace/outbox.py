@@ -34,7 +34,7 @@ REPORT_LIMIT: Final = 32
 TaskFrame = Begun | Chunk | Finished | HandedBack
 Frame = TaskFrame | Report
 Key = tuple[str, int, int]
-F = TypeVar("F", Begun, Chunk, Finished, HandedBack)
+F = TypeVar("F", bound=TaskFrame)
 
 
 class _Attempt:

@@ -86,7 +86,16 @@ async def test_a_report_goes_to_the_incident_it_happened_in_or_near(conn, member
     ada = await member()
     one = incident(ada, closed_at=later(100))
     await store.open_all(conn, [one])
-    assert await store.attach(conn, report(ada, at=later(at))) == (True, one.id if found else None)
+    assert await store.attach(conn, report(ada, at=later(at), kind="verified")) == (True, one.id if found else None)
+
+
+async def test_new_trouble_after_its_end_waits_for_the_incident_that_is_about_to_open(conn, member):
+    ada = await member()
+    one = incident(ada, closed_at=later(100))
+    await store.open_all(conn, [one])
+    assert await store.attach(conn, report(ada, 1, later(99))) == (True, one.id)
+    assert await store.attach(conn, report(ada, 2, later(101))) == (True, None)
+    assert await store.attach(conn, report(ada, 3, later(101), kind="recovered")) == (True, one.id)
 
 
 async def test_of_several_the_one_it_happened_in_takes_it(conn, member):
@@ -94,7 +103,7 @@ async def test_of_several_the_one_it_happened_in_takes_it(conn, member):
     old, new = incident(ada, closed_at=later(10)), incident(ada, later(40))
     await store.open_all(conn, [old, new])
     for n, (at, taker) in enumerate(((250, new), (39, new), (20, old), (9, old), (-5, old))):
-        assert (await store.attach(conn, report(ada, n, later(at))))[1] == taker.id, at
+        assert (await store.attach(conn, report(ada, n, later(at), kind="verified")))[1] == taker.id, at
     assert (await store.attach(conn, report(await member("bob"), 1, later(20))))[1] is None
 
 

@@ -94,6 +94,6 @@ def event_reason(event: Event) -> str:
         return f"{incident}: {payload.get('symptom', '')}; its story: truebeat incidents {incident}"
     if recovery := payload.get("recovery"):
         return f"{incident}: {recovery}, after {looks.span(float(payload.get('seconds') or 0))}"
-    told = [str(payload[part]) for part in ("kind", "detail", "action") if payload.get(part)]
-    by = [f"by {payload['by']}"] if payload.get("by") else []
-    return ": ".join([*by, *told])
+    by = f"by {payload['by']}" if payload.get("by") else ""
+    what = ": ".join(str(part) for part in (by, payload.get("kind"), payload.get("detail")) if part)
+    return "; ".join(str(part) for part in (what, payload.get("action")) if part)

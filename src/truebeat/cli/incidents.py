@@ -11,6 +11,7 @@ from truebeat.cli import evidence, looks
 from truebeat.cli.connection import connect
 from truebeat.cli.output import console, marked, plain, print_json
 from truebeat.clock import SystemClock
+from truebeat.domain.health import Status
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -116,7 +117,7 @@ def _tell(out: Console, one: IncidentDetail) -> None:
         ("incident", str(one.id)),
         ("opened", f"{one.opened_at:%Y-%m-%d %H:%M:%S.%f}"[:-3] + f" UTC, in generation {one.generation}"),
         ("over", over),
-        ("worst", looks.status_markup(one.worst)),
+        ("worst", looks.status_markup(one.worst) if one.worst is not Status.ONLINE else "nothing changed here"),
     ):
         out.print(f"  [dim]{label:<9}[/] {value}")
     out.print("\n[bold]TIMELINE[/]")

@@ -104,7 +104,7 @@ class _Steps:
         self._before = before
         self._tell = tell
         self._stopped = False
-        self._said = ""
+        self._said = looks.reason(before)
         #: a newer generation has beaten
         self.started = False
 

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 _WELL: Final = frozenset({Status.ONLINE, Status.PROVISIONING})
 #: kinds of reports that tell of nothing wrong by themselves: a planned restart makes them too
-CALM_KINDS: Final = frozenset({"restarted", "started", "verified", "note"})
+CALM_KINDS: Final = frozenset({"ended", "restarted", "resumed", "verified"})
 #: the kind of report that says the runtime was repaired without a new process
 REPAIRED: Final = "recovered"
-#: seconds within which a report belongs to an incident that opened later, or closed before
+#: seconds within which a report belongs to an incident that opened later, or closed before it
 NEAR: Final = 60.0
 
 RESUMED: Final = "resumed by itself"
@@ -118,6 +118,13 @@ def recovery(incident: Incident, generation: int) -> str:
     if incident.only_silence:
         return BEATS_RETURNED
     return IN_PLACE if incident.repaired else RESUMED
+
+
+def grace_after(kind: str) -> float:
+    """Seconds after an incident closed within which a report still belongs to it. What tells of new trouble does not:
+    it belongs to the incident that is about to open.
+    """
+    return NEAR if kind == REPAIRED or kind in CALM_KINDS else 0.0
 
 
 def after_repair(said: str) -> str:

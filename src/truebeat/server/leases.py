@@ -81,7 +81,7 @@ class Told:
         #: the last outcome of deliveries: (monotonic time, whether one succeeded, text); None before any
         self.sender: tuple[float, bool, str] | None = None
         #: why the pending restart was ordered
-        self.restart_reason = "ordered by an operator"
+        self.restart_reason = "ordered before this server started"
 
 
 @dataclass(frozen=True, slots=True)

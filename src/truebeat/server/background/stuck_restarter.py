@@ -73,8 +73,10 @@ class StuckRestarter:
     def hear(self, lease: Lease, announcement: Announcement) -> None:
         """Each announcement: whether anything is open that this duty acts on."""
         if announcement.status is Status.REMOVED:
+            self._suspects.discard(lease)
+            self._cases.pop(lease, None)
             self._histories.pop(lease, None)
-        if any(condition.symptom in _STUCK for condition in announcement.conditions):
+        elif any(condition.symptom in _STUCK for condition in announcement.conditions):
             self._suspects.add(lease)
 
     async def run(self) -> None:

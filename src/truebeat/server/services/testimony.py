@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from truebeat.domain.conditions import WEDGED_STATE, Symptom, Witness
+from truebeat.domain.phases import bounds_of
 from truebeat.protocol.testimony import CanaryView, EvidenceView, WitnessView
 
 if TYPE_CHECKING:
@@ -95,6 +96,9 @@ def _evidence(lease: Lease, record: Record, clock: Clock) -> WitnessView:
     stalled = record.open(Symptom.STALLED)
     if stall or stalled is not None:
         return _view(Witness.EVIDENCE, "stands still", False, age, stall or (stalled.detail if stalled else ""))
+    phase = told.standing.evidence.phase
+    if bounds_of(phase).still_after is None and phase not in told.bounds:
+        return _view(Witness.EVIDENCE, f"nothing can move: {phase}", None, age, told.note)
     return _view(Witness.EVIDENCE, "moves", True, age, told.note)
 
 
@@ -126,7 +130,7 @@ def _canary(lease: Lease, record: Record, clock: Clock) -> WitnessView:
     age = told.canary_age + clock.monotonic() - lease.stamped
     unresponsive = record.open(Symptom.UNRESPONSIVE)
     if told.canary_failures == 0:
-        return _view(Witness.CANARY, "passed", True, age, told.canary_detail)
+        return _view(Witness.CANARY, "passed", None if lease.worker_pid is None else True, age, told.canary_detail)
     condemned = unresponsive is not None and unresponsive.witness is Witness.CANARY
     says = f"failed, {told.canary_failures} in a row"
     return _view(Witness.CANARY, says, False if condemned else None, age, told.canary_detail)

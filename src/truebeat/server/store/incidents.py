@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from truebeat.domain.incidents import NEAR, REPAIRED
+from truebeat.domain.incidents import NEAR, REPAIRED, grace_after
 from truebeat.server.store.database import encode_json
 from truebeat.server.store.sql import queries, storable
 
@@ -161,6 +161,7 @@ async def attach(conn: Any, row: ReportRow) -> tuple[bool, UUID | None]:
         row.facts,
         NEAR,
         REPORTS_LIMIT,
+        grace_after(row.kind),
     )
     if found:
         return True, found[0]["incident_id"]

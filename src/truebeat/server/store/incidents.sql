@@ -46,7 +46,8 @@ FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[], $5::text[])
 WHERE incidents.id = change.id AND incidents.closed_at IS NULL
 
 -- name: attach
--- To the incident that it happened in, or nearest ($12 seconds at most); without one it waits. At most $13 of each.
+-- To the incident that it happened in, or nearest: one that opened at most $12 seconds later, or closed at most $14
+-- seconds before. Without one it waits. At most $13 of each.
 WITH target AS (
     SELECT (
         SELECT near.id
@@ -55,7 +56,7 @@ WITH target AS (
             FROM incidents
             WHERE workspace_id = $1
                 AND opened_at <= $4::timestamptz + make_interval(secs => $12)
-                AND (closed_at IS NULL OR closed_at >= $4::timestamptz - make_interval(secs => $12))
+                AND (closed_at IS NULL OR closed_at >= $4::timestamptz - make_interval(secs => $14))
             ORDER BY opened_at DESC, id DESC
             LIMIT 10
         ) AS near

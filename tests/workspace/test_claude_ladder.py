@@ -14,7 +14,7 @@ import pytest
 
 from truebeat.workspace import processes
 from truebeat.workspace.executors import claude_cli
-from truebeat.workspace.executors.base import ConfigurationError, InPhase, Result, TurnError
+from truebeat.workspace.executors.base import AnsweredError, ConfigurationError, InPhase, Result, TurnError
 
 pytest.importorskip("claude_agent_sdk")
 sys.path.insert(0, str(Path(__file__).parent))
@@ -231,3 +231,63 @@ async def test_an_interrupted_turn_is_told_to_the_agent(rig: Rig) -> None:
     got = await ask(executor, "the work", interrupted=True)
     assert "An earlier attempt at this message was interrupted" in got[-1].text
     assert got[-1].text.endswith("the work")
+
+
+# -- no client, and no fault
+
+
+async def test_a_cli_that_exits_after_it_reported_an_error_is_no_fault_and_is_replaced_when_probed(rig: Rig) -> None:
+    executor = await rig.open()
+    session = await session_of(executor, "c1")
+    (cli,) = mine()
+    with pytest.raises(AnsweredError):
+        await ask(executor, "fault:rate-limit", context_id="c1")
+    processes.send(cli, signal.SIGKILL)
+    async with asyncio.timeout(20):
+        while executor.runtime_pid is None:
+            assert executor.suspicion() == ""
+            await executor.probe()
+            await asyncio.sleep(0.02)
+    assert executor.runtime_pid != cli.pid
+    pid = executor.runtime_pid
+    assert await session_of(executor, "c1") == session
+    assert executor.runtime_pid == pid
+
+
+async def test_a_turn_that_is_canceled_while_its_client_starts_leaves_a_workspace_that_is_proved_again(
+    rig: Rig,
+) -> None:
+    executor = await rig.open()
+    await session_of(executor, "c1")
+    (first,) = mine()
+    rig.set("deaf")
+    turn = Running(executor, "hello", context_id="c2")
+    await gone(lambda: not [one for one in mine() if one.pid != first.pid], "no other client was started")
+    await executor.probe()  # what is being opened has its own deadline
+    await turn.stop()
+    assert executor.runtime_pid is None
+    await gone(mine, "a CLI was left behind")
+    # nobody believes in a client that is not there: the probe opens one, and tells if it can't
+    rig.set("exit-3")
+    with pytest.raises(TurnError, match="no such account"):
+        async with asyncio.timeout(20):
+            while True:
+                await executor.probe()
+                await asyncio.sleep(0.02)
+    rig.set("ok")
+    (step,) = await recovered(executor)
+    assert step.ok
+    assert (await ask(executor, "hello", context_id="c2"))[-1] == Result("pong: hello")
+
+
+async def test_many_clients_leave_no_descriptor_and_no_process(rig: Rig) -> None:
+    executor = await rig.open()
+    before = None
+    for _ in range(6):
+        for fault in ("die", "garbage-json", "grandchild"):
+            with pytest.raises(TurnError):
+                await ask(executor, f"fault:{fault}")
+            assert (await recovered(executor))[-1].ok
+        await gone(lambda: len(mine()) > 1, "a CLI was left behind")
+        before = before if before is not None else len(list(Path("/proc/self/fd").iterdir()))
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before

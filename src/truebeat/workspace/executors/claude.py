@@ -29,13 +29,14 @@ from truebeat.workspace.executors.base import (
     Turn,
     TurnError,
 )
-from truebeat.workspace.executors.claude_connect import Connection
+from truebeat.workspace.executors.claude_client import Client
 from truebeat.workspace.executors.claude_options import Settings
-from truebeat.workspace.executors.claude_sessions import Sessions
 from truebeat.workspace.executors.claude_stream import Reader
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
+
+    from truebeat.workspace.executors.claude_connect import Connection
 
 #: seconds for a result that comes after the interrupt of a turn that was already complete
 _LATE: Final = 2.0
@@ -47,11 +48,7 @@ _BEGUN_ANEW: Final = "[The earlier part of this conversation could not be restor
 
 
 class ClaudeExecutor(Executor):
-    """One live client at a time; a turn of another conversation opens a fresh one that resumes its session.
-
-    When a client was lost by a fault, `runtime_pid` goes on naming its dead CLI and the probe fails, until a repair
-    or the next turn has opened a fresh one: a workspace that can't work must not look as if it could.
-    """
+    """One live client at a time; a turn of another conversation opens a fresh one that resumes its session."""
 
     probe_timeout = 5.0
 
@@ -61,23 +58,18 @@ class ClaudeExecutor(Executor):
         self._limits = self._settings.limits
         #: three connects of the ladder, each with its probe and its teardown
         self.recovery_timeout = 3 * (self._limits.connect + self._limits.probe) + 5.0
-        self._sessions = Sessions(self._settings.state_dir)
+        self._client = Client(self._settings, self._tell_slow)
         self._sdk: Any = None
-        self._connection: Connection | None = None
-        self._connecting = False
-        #: the CLI may exit on purpose after it reported a failed turn; that is no fault
-        self._may_exit = False
-        #: why there is no client; "" while there is one, or none is needed
-        self._lost = ""
-        #: the conversation that the lost client carried
-        self._lost_context: str | None = None
         self._reader: Reader | None = None
         self._moved_at = 0.0
         #: probes that were begun since one was answered
         self._unanswered = 0
         self._noted = ""
-        #: sessions that broke the stream; one that does so again when it is resumed is given up
-        self._poisoned: set[str] = set()
+
+    @property
+    def runtime_pid(self) -> int | None:  # type: ignore[override]
+        """The CLI's; of one that was lost by a fault too, until another one is open."""
+        return self._client.pid
 
     async def start(self) -> None:
         try:
@@ -88,15 +80,14 @@ class ClaudeExecutor(Executor):
                 f"the claude executor needs claude-agent-sdk ({error}): install truebeat[claude]"
             ) from error
         self._settings.check()
-        await self._sessions.load()
         try:
-            await self._open("")
+            await self._client.start(self._sdk)
         except ConfigurationError:
             raise
         except Exception:
             if not self._settings.extras:
                 raise
-            async with aclosing(claude_recovery.blame(self, self._settings.extras)) as steps:
+            async with aclosing(claude_recovery.blame(self._client, self._settings.extras)) as steps:
                 if not any([step.ok async for step in steps]):
                     raise
 
@@ -104,7 +95,7 @@ class ClaudeExecutor(Executor):
 
     async def run(self, turn: Turn) -> AsyncGenerator[Output, None]:
         try:
-            connection, anew = await self._client_for(turn.context_id)
+            connection, anew = await self._client.take(turn.context_id)
         except ConfigurationError as error:
             self._tell(str(error))
             raise AnsweredError(str(error)) from error
@@ -127,12 +118,12 @@ class ClaudeExecutor(Executor):
                 for output in reader.read(message):
                     self._move()
                     yield output
-                await self._remember(connection, turn.context_id, reader.session)
+                await self._client.remember(connection, reader.session)
                 last = await self._result(connection, reader)
         except AnsweredError:
             raise
         except Exception as error:
-            await self._lose(connection, claude_recovery.said(error))
+            await self._client.lose(connection, claude_recovery.said(error))
             raise InterruptedTurnError(claude_recovery.said(error)) from error
         except BaseException:  # cancelled, or the consumer left
             await self._stop_turn(connection)
@@ -158,16 +149,14 @@ class ClaudeExecutor(Executor):
         if message is None:
             return None
         if not message.is_error:
-            self._may_exit = False
-            self.runtime_pid = connection.pid
+            self._client.answered_well(connection)
             self._tell("")
             return message.result or reader.text
-        self._may_exit = True
-        self.runtime_pid = None
+        self._client.answered_with_an_error()
         said = message.result or "; ".join(message.errors or ()) or message.subtype
         said += f" (HTTP {message.api_error_status})" if message.api_error_status else ""
-        if claude_recovery.unknown_session(said) and connection.context is not None:
-            await self._sessions.forget(connection.context)
+        if claude_recovery.unknown_session(said):
+            await self._client.forget(connection)
         meaning = claude_recovery.naming(said)
         if meaning is None:
             raise AnsweredError(f"the turn failed: {said}")
@@ -189,7 +178,7 @@ class ClaudeExecutor(Executor):
             late = None
         if late is not None and not late.is_error:
             return late.result or text
-        await self._lose(connection, "the turn was done and the result was never sent")
+        await self._client.lose(connection, "the turn was done and the result was never sent")
         if not text.strip():
             raise TurnError("the result was never sent, and there is no text to answer with")
         return text
@@ -197,7 +186,7 @@ class ClaudeExecutor(Executor):
     async def _stop_turn(self, connection: Connection) -> None:
         """After a cancellation: an interrupt ends the turn within interrupt_timeout, or SIGKILL ends the client."""
         if self._unanswered or connection.over:
-            await self._lose(connection, "the turn was stopped while the CLI did not answer")
+            await self._client.lose(connection, "the turn was stopped while the CLI did not answer")
             return
         reason = "the CLI did not acknowledge the interrupt"
         try:
@@ -207,117 +196,49 @@ class ClaudeExecutor(Executor):
                 while not isinstance(await connection.next(), self._sdk.ResultMessage):
                     continue
         except Exception:
-            await self._lose(connection, reason)
+            await self._client.lose(connection, reason)
         except BaseException:
             connection.kill()
             raise
-
-    # -- the client
-
-    async def _client_for(self, context: str) -> tuple[Connection, bool]:
-        """A client that carries that conversation; true if an earlier part of it was lost."""
-        connection = self._connection
-        if connection is not None and not connection.over and (connection.alive() or not self._may_exit):
-            fresh = connection.context is None and not self._sessions.get(context)
-            if fresh or connection.context == context:
-                connection.context = context
-                return connection, False
-        session = self._sessions.get(context)
-        self.runtime_pid = None
-        if connection is not None:
-            self._connection = None
-            await (connection.discard() if connection.over else connection.close())
-        anew = False
-        try:
-            connection = await self._open(session)
-        except ConfigurationError:
-            raise
-        except Exception as error:
-            if not session or not claude_recovery.unknown_session(str(error)):
-                raise
-            await self._sessions.forget(context)
-            connection, anew = await self._open(""), True
-        connection.context = context
-        return connection, anew
-
-    async def _open(self, session: str) -> Connection:
-        connection = Connection(self._sdk, self._settings, resume=session)
-        self._connecting = True
-        try:
-            await connection.open(self._limits, self._tell)
-        except Exception as error:
-            self._lost = claude_recovery.said(error)
-            raise
-        finally:
-            self._connecting = False
-        self._connection = connection
-        self._lost, self._may_exit, self._unanswered = "", False, 0
-        self.runtime_pid = connection.pid
-        if self._noted.startswith("slow start"):
-            self._tell("")
-        return connection
-
-    async def _lose(self, connection: Connection, reason: str) -> None:
-        """Drop a client that may be broken. `runtime_pid` stays: what it names is dead, and that is the evidence."""
-        if self._connection is connection:
-            self._connection = None
-        self._lost, self._lost_context, self._unanswered = reason, connection.context, 0
-        self.runtime_pid = connection.pid
-        row = classify(reason)
-        try:
-            await connection.discard()
-        finally:
-            if row is not None and row.id == "broken-line" and connection.session:
-                await self._suspect(connection)
-
-    async def _suspect(self, connection: Connection) -> None:
-        """A session whose replay breaks the stream again is not resumed a third time."""
-        if connection.session in self._poisoned and connection.context is not None:
-            await self._sessions.forget(connection.context)
-        self._poisoned.add(connection.session)
-
-    async def _remember(self, connection: Connection, context: str, session: str) -> None:
-        if session and session != connection.session:
-            connection.session = session
-        if session:
-            await self._sessions.put(context, session)
 
     # -- evidence
 
     async def probe(self) -> None:
         """`get_mcp_status` is answered by the CLI's control channel in milliseconds, even while the upstream hangs."""
-        connection = self._connection
-        if self._connecting:
+        client = self._client
+        if client.connecting:
             return  # it has a deadline of its own
-        if connection is None:
-            if self._lost:
-                raise TurnError(self._lost)
+        if client.absent:
+            client.open_again()
             return
-        if connection.over:
-            if self._may_exit:
-                return
-            raise connection.ending()
+        connection, ended = client.connection, client.ended
+        if connection is None:
+            raise TurnError(client.lost)
+        if ended is not None:
+            raise ended
         self._unanswered += 1
-        status = await connection.client.get_mcp_status()
+        try:
+            status = await connection.client.get_mcp_status()
+        except Exception:
+            if client.may_exit and not connection.alive():
+                return  # it has just exited on purpose; the next probe opens another one
+            raise
         self._unanswered = 0
         self._explain_silence(status)
 
     def suspicion(self) -> str:
-        connection = self._connection
-        if connection is not None and connection.over and not self._may_exit:
+        if self._client.ended is not None:
             return "the CLI's stream has ended"
-        return "" if self._connecting or connection is not None else self._lost
+        return "" if self._client.connecting or self._client.connection is not None else self._client.lost
 
     def abandon(self) -> None:
-        if self._connection is not None:
+        if self._client.connection is not None:
             self._unanswered += 1
-            self._connection.kill()
+            self._client.connection.kill()
 
     def exit_text(self) -> str:
-        if self._lost:
-            return f"is gone: {self._lost}"
-        connection = self._connection
-        return f"is gone: {connection.ending()}" if connection is not None and connection.over else ""
+        why = self._client.lost or str(self._client.ended or "")
+        return f"is gone: {why}" if why else ""
 
     def _explain_silence(self, status: Any) -> None:
         """The CLI answers: if its turn does not move, something that it waits for does not."""
@@ -337,54 +258,22 @@ class ClaudeExecutor(Executor):
         if self._noted.startswith(("upstream_stalled", "mcp_pending")):
             self._tell("")
 
+    def _tell_slow(self, text: str) -> None:
+        if text or self._noted.startswith("slow start"):
+            self._tell(text)
+
     def _tell(self, text: str) -> None:
         if text != self._noted:
             self._noted = text
             self.note(text)
 
-    # -- the ladder
+    # -- the end, and the ladder
 
     async def recover(self, reason: str) -> AsyncGenerator[Step, None]:
-        connection = self._connection
-        if connection is not None:
-            await self._lose(connection, reason)
-        context = self._lost_context
-        session = self._sessions.get(context) if context is not None else ""
-        async with aclosing(claude_recovery.climb(self, session, self._settings.extras)) as steps:
+        session = await self._client.give_up(reason)
+        async with aclosing(claude_recovery.climb(self._client, session, self._settings.extras)) as steps:
             async for step in steps:
-                if step.ok and self._connection is not None:
-                    self._connection.context = context
                 yield step
 
-    async def reopen(self, session: str) -> None:
-        """A fresh client that answers, with the full options; "" for a session of its own."""
-        connection = await self._open(session)
-        try:
-            await self._ask(connection)
-        except BaseException:
-            await self._lose(connection, "a fresh client did not answer its probe")
-            raise
-        if not session and self._lost_context is not None:
-            await self._sessions.forget(self._lost_context)
-
-    async def canary(self) -> None:
-        """A client with minimal options that answers, closed again."""
-        connection = Connection(self._sdk, self._settings, full=False)
-        await connection.open(self._limits, self._tell)
-        try:
-            await self._ask(connection)
-        finally:
-            await connection.discard()
-
-    async def _ask(self, connection: Connection) -> None:
-        try:
-            async with asyncio.timeout(self._limits.probe):
-                await connection.client.get_mcp_status()
-        except TimeoutError as error:
-            raise TimeoutError(f"Control request timeout: mcp_status (within {self._limits.probe:g} s)") from error
-
     async def close(self) -> None:
-        self.runtime_pid, self._lost = None, ""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
+        await self._client.close()

@@ -225,6 +225,17 @@ def test_a_runnable_process_that_gets_no_processor_at_all_is_not_accused() -> No
     assert scene.brain.stalled == "blocked"
 
 
+def test_a_loop_that_works_under_a_small_quota_is_counted_by_what_it_got() -> None:
+    scene = ticking(Scene().running())
+    scene.state = "R"
+    seconds = 0.0
+    while scene.brain.stalled == "":
+        scene.cpu += 0.05
+        scene.pass_by(0.25)
+        seconds += 0.25
+    assert 5.0 <= seconds <= 12.0
+
+
 def test_a_supervisor_that_was_frozen_accuses_nobody() -> None:
     scene = ticking(Scene().running())
     assert stalls(scene.do(ev.TimerDue(), after=60.0)) in ([], [""])

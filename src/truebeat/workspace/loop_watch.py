@@ -67,8 +67,11 @@ class LoopWatch:
     def _waited(self, reading: Reading, elapsed: float) -> float:
         """Seconds of `elapsed` that it was ready to run and did not get to."""
         last = self._last
-        if last is None or reading.run_delay is None or last.run_delay is None:
+        if last is None or None in {reading.cpu, reading.run_delay, last.cpu, last.run_delay}:
             return 0.0
-        if reading.state == "R" and reading.cpu == last.cpu:
-            return elapsed  # the kernel adds a wait up only once it is over
-        return min(max(0.0, reading.run_delay - last.run_delay), elapsed)
+        waited = max(0.0, (reading.run_delay or 0.0) - (last.run_delay or 0.0))
+        ran = max(0.0, (reading.cpu or 0.0) - (last.cpu or 0.0))
+        if reading.state == "R" and (last.state == "R" or ran == 0.0):
+            # a wait is added up only once it is over, and what a quota takes away is added up nowhere
+            waited = max(waited, elapsed - ran)
+        return min(waited, elapsed)

@@ -135,11 +135,12 @@ async def test_reports_that_came_before_are_adopted(conn, member):
     for n, at in enumerate((-100, -30, -1)):
         await store.attach(conn, report(ada, n, later(at)))
     one = incident(ada)
+    await store.open_all(conn, [incident(ada, closed_at=later(1))], adopt=None)
+    assert len(await store.loose(conn, later(0))) == 3
     await store.open_all(conn, [one])
-    await store.adopt(conn, [(one.id, ada, later(-60))])
     assert [row.n for row in await store.reports(conn, one.id)] == [1, 2]
     assert [row.n for row in await store.loose(conn, later(0))] == [0]
-    await store.adopt(conn, [(uuid4(), ada, later(-1000))])  # an incident that was not opened adopts nothing
+    await store.open_all(conn, [incident(ada)], adopt=1e6)  # one that is not opened adopts nothing
     assert [row.name for row in await store.loose(conn, later(0))] == ["ada"]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid4
 
@@ -11,7 +10,7 @@ import msgspec
 
 from truebeat.domain.conditions import Status, Symptom, Witness
 from truebeat.domain.health import RestartOrdered
-from truebeat.domain.incidents import NEAR, Incident, Step, turn
+from truebeat.domain.incidents import Incident, Step, turn
 from truebeat.server.leases import OpenIncident
 from truebeat.server.services.testimony import evidence
 from truebeat.server.store import incidents as incident_store
@@ -94,14 +93,8 @@ class IncidentBook:
 
     async def write(self, connection: Any) -> None:
         """Before the events, in the same transaction."""
-        new = [(incident_id, draft) for incident_id, draft in self._drafts.items() if draft.new]
-        await incident_store.open_all(connection, [_row(incident_id, draft) for incident_id, draft in new])
-        await incident_store.adopt(
-            connection,
-            [
-                (incident_id, UUID(draft.lease.id), draft.first.opened_at - timedelta(seconds=NEAR))
-                for incident_id, draft in new
-            ],
+        await incident_store.open_all(
+            connection, [_row(incident_id, draft) for incident_id, draft in self._drafts.items() if draft.new]
         )
         await incident_store.proceed(
             connection,

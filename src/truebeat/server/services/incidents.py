@@ -77,7 +77,7 @@ class Incidents:
                 if (incident := _unnoticed(list(group))) is None:
                     await incident_store.drop_loose(connection, workspace_id, before)
                     continue
-                await incident_store.open_all(connection, [incident])
+                await incident_store.open_all(connection, [incident], adopt=None)
                 await incident_store.give(connection, workspace_id, incident.id, before)
                 new_events.extend(_told_late(incident, now))
             written = await event_store.append(connection, new_events)

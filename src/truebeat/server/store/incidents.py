@@ -102,8 +102,10 @@ class LooseRow:
     name: str
 
 
-async def open_all(conn: Any, rows: Sequence[IncidentRow]) -> None:
-    """Inserts them; one whose workspace has an open incident already is passed over."""
+async def open_all(conn: Any, rows: Sequence[IncidentRow], *, adopt: float | None = NEAR) -> None:
+    """Inserts them; one whose workspace has an open incident already is passed over. Waiting reports of the workspace
+    that are at most `adopt` seconds older become the incident's.
+    """
     if not rows:
         return
     await conn.execute(
@@ -120,13 +122,8 @@ async def open_all(conn: Any, rows: Sequence[IncidentRow]) -> None:
         [storable(row.recovery) for row in rows],
         [None if row.evidence is None else encode_json(row.evidence) for row in rows],
         [encode_json(row.timeline) for row in rows],
+        adopt,
     )
-
-
-async def adopt(conn: Any, openings: Sequence[tuple[UUID, UUID, datetime]]) -> None:
-    """(incident, workspace, after): the workspace's waiting reports that are not older become the incident's."""
-    if openings:
-        await conn.execute(_SQL["adopt"], *(list(column) for column in zip(*openings, strict=True)))
 
 
 async def proceed(conn: Any, changes: Sequence[Proceeding]) -> None:

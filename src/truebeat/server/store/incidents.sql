@@ -1,29 +1,29 @@
 -- name: open
--- An incident that is already open stays the one: nothing is written over it.
-INSERT INTO incidents (
-    id, workspace_id, opened_at, closed_at, symptom, witness, detail, worst, generation, recovery, evidence, timeline
+-- An incident that is already open stays the one: nothing is written over it. Reports that waited and are at most $13
+-- seconds older than their incident become its own; NULL: none does.
+WITH opened AS (
+    INSERT INTO incidents (
+        id, workspace_id, opened_at, closed_at, symptom, witness, detail, worst, generation, recovery, evidence, timeline
+    )
+    SELECT
+        new.id, new.workspace_id, new.opened_at, new.closed_at, new.symptom, new.witness, new.detail,
+        new.worst::workspace_status, new.generation, new.recovery, new.evidence::jsonb, new.timeline::jsonb
+    FROM unnest(
+        $1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::text[], $7::text[],
+        $8::text[], $9::bigint[], $10::text[], $11::text[], $12::text[]
+    ) AS new (
+        id, workspace_id, opened_at, closed_at, symptom, witness, detail, worst, generation, recovery, evidence, timeline
+    )
+    ORDER BY new.id
+    ON CONFLICT DO NOTHING
+    RETURNING id, workspace_id, opened_at
 )
-SELECT
-    new.id, new.workspace_id, new.opened_at, new.closed_at, new.symptom, new.witness, new.detail,
-    new.worst::workspace_status, new.generation, new.recovery, new.evidence::jsonb, new.timeline::jsonb
-FROM unnest(
-    $1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::text[], $7::text[],
-    $8::text[], $9::bigint[], $10::text[], $11::text[], $12::text[]
-) AS new (
-    id, workspace_id, opened_at, closed_at, symptom, witness, detail, worst, generation, recovery, evidence, timeline
-)
-ORDER BY new.id
-ON CONFLICT DO NOTHING
-
--- name: adopt
--- Reports that came shortly before their incident opened.
 UPDATE incident_reports
-SET incident_id = new.id
-FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS new (id, workspace_id, after)
-WHERE incident_reports.workspace_id = new.workspace_id
+SET incident_id = opened.id
+FROM opened
+WHERE incident_reports.workspace_id = opened.workspace_id
     AND incident_reports.incident_id IS NULL
-    AND incident_reports.at >= new.after
-    AND EXISTS (SELECT FROM incidents WHERE incidents.id = new.id)
+    AND incident_reports.at >= opened.opened_at - make_interval(secs => $13::double precision)
 
 -- name: proceed
 -- Steps beyond the bound ($6) are counted, not kept; the closing ones always are.

@@ -6,6 +6,7 @@
     command.py  any program: one process a turn (command_turn.py), or one long-lived runtime (command_ndjson.py)
     ndjson.py   the lines of such a runtime; lines.py cuts them
     claude.py   claude-agent-sdk (extra "claude")
+    a2a.py      a remote A2A agent; a2a_wire.py says what its answers mean
     child.py    a child process that never outlives the worker; stderr.py passes on what it writes there
 
 Others add theirs under the entry point group "truebeat.executors". The names here can't be taken by another package.
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 GROUP: Final = "truebeat.executors"
 
 _BUILT_IN: Final = {
+    "a2a": "truebeat.workspace.executors.a2a:A2aExecutor",
     "claude": "truebeat.workspace.executors.claude:ClaudeExecutor",
     "command": "truebeat.workspace.executors.command:open_command",
     "python": "truebeat.workspace.executors.python:PythonExecutor",

@@ -50,7 +50,7 @@ def run(
     target
         What to run: the command line (command; write it after --) or module:function (python). None for claude.
     agent
-        Which executor does the turns: claude, command, python, or one that an installed package adds.
+        Which executor does the turns: claude, command, python, a2a, or one that an installed package adds.
     option
         key=value for the executor; may be repeated. docs/executors.md lists them.
     role

@@ -40,7 +40,7 @@ watch.py       suspicion, probe, repair, admission
 probing.py     one probe, in time that was really available
 repair.py      repair in place, and whether to believe it
 wedge.py       how an executor admits that its runtime hangs
-executors/     what runs a turn: python, command, claude
+executors/     what runs a turn: python, command, claude, a2a
 
 Embedded in a process that somebody else wrote (`truebeat.Workspace`): told about, never killed.
 

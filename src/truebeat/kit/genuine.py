@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from truebeat.kit.case import Case, Kind, Quiet, Recovery, Run
 from truebeat.kit.faults import outside
+from truebeat.kit.faults.messages import SILENT, SILENT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,7 +80,7 @@ GENUINE: Final[tuple[Case, ...]] = (
         kind=Kind.LIE,
         title="the genuine CLI is killed (SIGKILL) while it waits for its model",
         run=_run(),
-        how=outside.turn("never answer this time", signal.SIGKILL),
+        how=outside.turn(SILENT_ONCE, signal.SIGKILL),
         witnesses=_WITNESSES,
         recovery=_BACK,
     ),
@@ -112,7 +113,7 @@ GENUINE: Final[tuple[Case, ...]] = (
         kind=Kind.HARDSHIP,
         title="the model's API takes the request and never answers; the turn is canceled after a while",
         run=_run(suspects=_SUSPECT),
-        how=outside.patience_then_cancel("never answer"),
+        how=outside.patience_then_cancel(SILENT),
         answer="canceled",
     ),
     Case(

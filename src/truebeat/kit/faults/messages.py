@@ -1,8 +1,8 @@
 """A stand-in for the Messages API: `python -m truebeat.kit.faults.messages`, enough for the genuine Claude CLI.
 
-Prints its port and serves until its stdin ends. Every request gets a short text, streamed; one whose last message holds
-"never answer" is taken and gets nothing, ever: what a half-open connection to a model looks like. "this time" in it
-makes that so only once.
+Prints its port and serves until its stdin ends. Every request gets a short text, streamed; a conversation that holds
+SILENT is taken and gets nothing, ever: what a half-open connection to a model looks like. With SILENT_ONCE that is so
+for the first request only.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Any, Final
 
 from truebeat.kit.faults import scene
 
+SILENT: Final = "[the model never answers]"
+SILENT_ONCE: Final = "[the model does not answer once]"
 ANSWER: Final = ("pong ", "from ", "the stand-in")
 _USAGE: Final = {
     "input_tokens": 5,
@@ -46,8 +48,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(404, "application/json", b"{}")
             return
         request = json.loads(body)
-        asked = json.dumps(request["messages"][-1])
-        if "never answer" in asked and ("this time" not in asked or scene.once("never-answer")):
+        # not only the last message: the CLI's own reminders may follow what was asked
+        asked = json.dumps(request["messages"])
+        if SILENT in asked or (SILENT_ONCE in asked and scene.once("silent-model")):
             scene.stamp()
             scene.hang()
         listed = events(request.get("model", "stand-in"))

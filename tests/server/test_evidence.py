@@ -5,7 +5,7 @@ import sys
 import pytest
 from judge_stand import judging
 
-from truebeat.domain.health import DeliveriesStuck, DeliverySucceeded, Status, Symptom
+from truebeat.domain.health import DeliveriesStuck, Status, Symptom
 from truebeat.protocol import link
 from truebeat.server.services import testimony
 
@@ -150,7 +150,7 @@ async def test_five_witnesses_side_by_side(rig):
         "sender": ("no delivery yet", None, None),
         "canary": ("none yet", None, None),
     }
-    await rig.observe(lease, DeliverySucceeded())
+    rig.health.note_delivery(lease, succeeded=True)
     await rig.beat(lease, canary=link.Canary(age=2.0, failures=0, detail=""))
     rig.clock.advance(3)
     assert says(rig, lease)["sender"] == ("a delivery succeeded", True, 3)

@@ -196,6 +196,7 @@ class Dispatch:
             line.session.cut("say it again: more came than could be written")
 
     def _succeeded(self, lease: Lease) -> None:
+        self._health.note_delivery(lease, succeeded=True)
         if lease.record.open(Symptom.UNRESPONSIVE) is not None:
             spawn(self._observe(lease, DeliverySucceeded()), name="delivery succeeded")
 

@@ -17,7 +17,6 @@ import structlog
 from truebeat.domain.health import (
     RULES,
     DeliveriesStuck,
-    DeliverySucceeded,
     LeaseExpired,
     RemovalOrdered,
     RestartOrdered,
@@ -81,13 +80,16 @@ class Health:
     async def observe(self, workspace_id: str, observation: Observation, now: datetime) -> Verdict:
         """Apply one observation. Errors: NotFound, Gone (removed), Unavailable (nothing was changed)."""
         lease = self._living(workspace_id)
-        if lease.told is not None and isinstance(observation, DeliveriesStuck | DeliverySucceeded):
-            text = observation.detail if isinstance(observation, DeliveriesStuck) else ""
-            succeeded = isinstance(observation, DeliverySucceeded)
-            lease.told.sender = (self._clock.monotonic(), succeeded, text)
+        if isinstance(observation, DeliveriesStuck):
+            self.note_delivery(lease, succeeded=False, text=observation.detail)
         if not lease.pending and not judge(lease.record, observation, now).changed:
             return Verdict(lease.record)
         return await self._enqueue(lease, observation, now)
+
+    def note_delivery(self, lease: Lease, *, succeeded: bool, text: str = "") -> None:
+        """What the senders' witness last saw, for people. A success that changes nothing need not be observed."""
+        if lease.told is not None:
+            lease.told.sender = (self._clock.monotonic(), succeeded, text)
 
     async def order_restart(self, workspace_id: str, by: str, reason: str = "") -> UUID:
         """An operator's order, or the platform's own. It is durable, and while one is pending there is no second:

@@ -12,10 +12,12 @@ from wsproto.events import AcceptConnection, Message, Ping, Pong, RejectConnecti
 from truebeat.clock import ManualClock
 from truebeat.protocol import link as frames
 from truebeat.protocol import pipe as worker_frames
+from truebeat.protocol.delivery import Finished
 from truebeat.protocol.link import Counters
 from truebeat.workspace import logs, pipe
 from truebeat.workspace.events import LinkLost, Refusal
 from truebeat.workspace.link import Address, Link, Unknown, address
+from truebeat.workspace.testimony import Known
 
 WELCOME = '{"type":"welcome","version":2,"generation":3,"beat_interval":10,"lease":45}'
 
@@ -133,6 +135,49 @@ def test_the_other_end_closes(peer: Peer) -> None:
     peer.sock.close()
     (lost,) = peer.link.readable()
     assert lost == LinkLost("the server closed the connection")
+
+
+def test_a_flood_of_results_waits_unencoded_and_a_beat_overtakes_it(peer: Peer) -> None:
+    peer.linked()
+    text = "x" * 512 * 1024
+    for n in range(1, 41):
+        frame = Finished(task_id="t", generation=1, attempt=n, state="completed", text=text, n=n)
+        peer.link.send(frame)
+        assert peer.link.writable() is None
+    assert len(peer.link._outgoing) < 3 * len(text)
+    peer.link.send(beat(5))
+    seen: list[str] = []
+    message = ""
+    while len(seen) < 41:
+        assert peer.link.writable() is None
+        assert peer.link.wants_write or len(seen) >= 35
+        peer.ws.receive_data(peer.sock.recv(4 * 1024 * 1024))
+        for event in peer.ws.events():
+            assert isinstance(event, Message)
+            message += str(event.data)
+            if event.message_finished:
+                seen.append("beat" if '"type":"beat"' in message else message.rpartition('"n":')[2].rstrip("}"))
+                message = ""
+    assert seen.index("beat") < 10
+    assert [n for n in seen if n != "beat"] == [str(n) for n in range(1, 41)]
+    assert not peer.link.wants_write
+
+
+def beat(seq: int) -> frames.Beat:
+    return Known(0.0).beat(
+        seq=seq,
+        generation=1,
+        phase="idle",
+        phase_age=0.0,
+        task="",
+        claim="",
+        stall="",
+        restarts=0,
+        quarantine="",
+        capacity=1,
+        holding=[],
+        now=1.0,
+    )
 
 
 def test_lines_survive_any_cut_and_any_size() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote, urlsplit
 
@@ -34,8 +35,10 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT: Final = 10.0
 #: seconds from the dial until the welcome
 WELCOME_TIMEOUT: Final = 20.0
-#: bytes waiting to be sent, beyond which the server is taken for dead: some results, which are repeated later
-BACKLOG_LIMIT: Final = 4 * link.FRAME_LIMIT
+#: bytes waiting to be sent, beyond which the server is taken for dead
+BACKLOG_LIMIT: Final = 2 * link.FRAME_LIMIT
+#: and beyond which numbered frames wait as they are: after a long outage there may be a hundred megabytes of them
+WINDOW: Final = 256 * 1024
 _CHUNK: Final = 64 * 1024
 _decoder = msgspec.json.Decoder(link.Down)
 _encode = msgspec.json.Encoder().encode
@@ -102,7 +105,10 @@ class Link:
         self.sock: socket.socket | None = None
         self.closed = False
         self._ws = WSConnection(ConnectionType.CLIENT)
+        #: bytes that the socket took
+        self.sent = 0
         self._outgoing = bytearray()
+        self._later: deque[link.Up] = deque()
         self._text: list[str] = []
         self._text_size = 0
         self._again: tuple[type[BaseException], ...] = (BlockingIOError, InterruptedError)
@@ -138,16 +144,22 @@ class Link:
     @property
     def wants_write(self) -> bool:
         """True while there is something to send."""
-        return bool(self._outgoing)
-
-    @property
-    def backlog(self) -> int:
-        """Bytes that wait to be sent."""
-        return len(self._outgoing)
+        return bool(self._outgoing or self._later)
 
     def send(self, frame: link.Up) -> None:
-        """Queue a frame; `writable` sends it."""
+        """Queue a frame; `writable` sends it. A beat overtakes what was numbered and still waits."""
+        if isinstance(frame, link.Hello | link.Beat):
+            self._put(frame)
+        else:
+            self._later.append(frame)
+            self._fill()
+
+    def _put(self, frame: link.Up) -> None:
         self._outgoing += self._ws.send(TextMessage(data=_encode(frame).decode()))
+
+    def _fill(self) -> None:
+        while self._later and len(self._outgoing) < WINDOW:
+            self._put(self._later.popleft())
 
     def writable(self) -> LinkLost | None:
         """Send what is queued, as far as the socket takes it."""
@@ -155,7 +167,10 @@ class Link:
             return None
         try:
             while self._outgoing:
-                del self._outgoing[: self.sock.send(self._outgoing)]
+                count = self.sock.send(self._outgoing)
+                self.sent += count
+                del self._outgoing[:count]
+                self._fill()
         except self._again:
             if len(self._outgoing) > BACKLOG_LIMIT:
                 return LinkLost("the server takes no more data")

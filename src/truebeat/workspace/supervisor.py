@@ -261,11 +261,11 @@ class Supervisor:
 
     def _flush(self) -> None:
         if self._link is not None:
-            waiting = self._link.backlog
+            before = self._link.sent
             lost = self._link.writable()
             if lost is not None:
                 self._lost(lost)
-            elif 0 < self._link.backlog < waiting:
+            elif self._link.wants_write and self._link.sent > before:
                 self._tell(ev.LinkMoved())
         self._watch_link()
 

@@ -44,6 +44,9 @@ CORPUS = {
         "error: option '--permission-mode <mode>' argument 'x' is invalid. Allowed choices are acceptEdits",
         "Working directory does not exist: /srv/none",
     ),
+    "start-blocked": (
+        "the Claude CLI starts with minimal options, and not with setting_sources=project (Control request timeout: x)",
+    ),
     "control-timeout": WEDGES,
     "no-result": ("the Claude CLI ended the turn without a result",),
     "broken-line": (

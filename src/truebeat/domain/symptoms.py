@@ -276,16 +276,11 @@ def classify(error_text: str) -> Row | None:
 
 def means_wedged(error_text: str) -> bool:
     """True if an error with this text means that every later call will hang or fail until a restart."""
-    return _says(Meaning.WEDGED, error_text) and not means_rate_limited(error_text)
+    found = classify(error_text)
+    return found is not None and found.meaning is Meaning.WEDGED
 
 
 def means_rate_limited(error_text: str) -> bool:
     """True if an error with this text says only that the upstream throttles: no fault of the workspace."""
-    pattern = _BY_ID["rate-limit"].pattern
-    return pattern is not None and pattern.search(error_text) is not None
-
-
-def _says(meaning: Meaning, error_text: str) -> bool:
-    return any(
-        each.meaning is meaning and each.pattern is not None and each.pattern.search(error_text) for each in CATALOGUE
-    )
+    found = classify(error_text)
+    return found is not None and found.id == "rate-limit"

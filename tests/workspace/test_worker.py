@@ -512,3 +512,16 @@ async def test_a_worker_that_was_stopped_accuses_nobody(start: Callable[..., obj
         passed = sum(one == pipe.Canary(failures=0) for one in worker.frames)
         await worker.until(lambda: sum(one == pipe.Canary(failures=0) for one in worker.frames) > passed + 1)  # noqa: B023
     assert not [one for one in worker.frames if isinstance(one, pipe.Canary) and one.failures]
+
+
+async def test_a_flood_to_stderr_that_nobody_reads_blocks_nothing(start: Callable[..., object]) -> None:
+    worker: Process = await start("command", runtime("flood"), mode="ndjson")
+    await worker.ready()
+    worker.give(order())
+    ended = await worker.frame(Finished)
+    assert isinstance(ended, Finished)
+    assert ended.text == "done"
+    ticks = len(worker.ticks)
+    await worker.until(lambda: len(worker.ticks) >= ticks + 2)
+    worker.stop()
+    assert (await worker.end())[0] == 0

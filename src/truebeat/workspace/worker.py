@@ -24,7 +24,7 @@ from truebeat.protocol.delivery import Cancel, Deliver, HandedBack
 from truebeat.workspace import executors, processes, stack, wedge
 from truebeat.workspace.config import ENV_PIPE_IN, ENV_PIPE_OUT, RunConfig, decode
 from truebeat.workspace.evidence import Evidence
-from truebeat.workspace.executors import threads
+from truebeat.workspace.executors import stderr, threads
 from truebeat.workspace.executors.base import ConfigurationError, Executor, Options
 from truebeat.workspace.keeper import keep
 from truebeat.workspace.turns import Turns, error_text
@@ -45,6 +45,8 @@ _FATAL_WAIT: Final = 10.0
 #: what is kept of the grace for ending the turns and closing the executor: a share of it, and seconds at most
 _RESERVE_SHARE: Final = 0.5
 _RESERVE: Final = 2.5
+#: seconds for the last log lines to go out
+_LAST_LINES: Final = 0.2
 #: characters of a note
 _NOTE_LIMIT: Final = 500
 
@@ -254,13 +256,18 @@ def main() -> int:
     stack.register()
     if processes.MARKER in os.environ:
         processes.watch_parent_pipe(inbound)
-    logging.basicConfig(level=config.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(
+        level=config.log_level.upper(), format="%(levelname)s %(name)s: %(message)s", handlers=[stderr.LogHandler()]
+    )
     writer = FrameWriter(outbound)
 
     async def run() -> int:
         return await Worker(config, writer, inbound, wedge.FLAG).serve()
 
-    return asyncio.run(run())
+    try:
+        return asyncio.run(run())
+    finally:
+        stderr.flush(_LAST_LINES)
 
 
 if __name__ == "__main__":

@@ -216,6 +216,9 @@ async def _listen(app: App, host: str, port: int, ready: Callable[[str], None] |
     finally:
         for watcher in watchers:
             watcher.cancel()
+        for listening in getattr(server, "servers", ()):
+            # Canceled, uvicorn leaves it to the event loop: the next socket of that number would not be heard.
+            listening.close()
         for bound in sockets:
             bound.close()
 

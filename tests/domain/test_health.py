@@ -281,6 +281,14 @@ def test_an_ordered_restart_closes_nothing_until_its_generation_is_verified():
     assert run(ordered, beat(generation=2, stall="")).status is Status.ONLINE
 
 
+@pytest.mark.parametrize("record", [STALLED, DEAF, run(SUPERVISED, beat("wedged"))])
+def test_while_a_restart_is_pending_the_old_generation_closes_nothing(record):
+    """Its supervisor already ends it: a beat that claims health on the way out is no recovery."""
+    ordered = run(record, RestartOrdered())
+    assert run(ordered, beat(stall="", canary_failures=0)).conditions == record.conditions
+    assert run(ordered, beat(generation=2, stall="", canary_failures=0)).status is Status.ONLINE
+
+
 def test_who_takes_work_and_who_is_refused_any():
     errors = run(SUPERVISED, Beat("", 0.9, generation=1))
     for record in (SUPERVISED, errors):

@@ -86,6 +86,9 @@ class Judged(RuleBasedStateMachine):
             assert after.open(Symptom.STALLED)
         if (beat.canary_failures or 0) >= 2:
             assert after.open(Symptom.UNRESPONSIVE)
+        pending = before.restart_pending and beat.generation is not None and beat.generation <= before.awaiting_above
+        for symptom in (Symptom.STALLED, Symptom.UNRESPONSIVE, Symptom.WEDGED):
+            assert not (pending and before.open(symptom) and after.open(symptom) is None)
         for symptom in (Symptom.STALLED, Symptom.UNRESPONSIVE):
             stuck = before.open(symptom)
             if stuck is not None and after.open(symptom) is None and beat.runtime_state != "":
@@ -158,7 +161,7 @@ class Judged(RuleBasedStateMachine):
             assert not record.restart_pending
             assert {condition.symptom for condition in record.conditions} <= {Symptom.ERRORS}
         if record.status is Status.ONLINE:
-            assert takes_work(record) or record.restart_pending
+            assert takes_work(record)
 
     @invariant()
     def removed_is_final(self):

@@ -48,7 +48,14 @@ def test_declared_bounds_replace_the_tables_and_the_present_phases_own_replaces_
 
 
 def test_a_phase_without_a_bound_may_last():
-    assert not stall(follow(None, replace(IDLE, phase="quarantined"), 0), {}, 1e9)
+    assert stall(follow(None, replace(IDLE, phase="quarantined"), 0), {}, 1e9) is None
+    assert stall(follow(None, replace(IDLE, phase="quarantined"), 0), {"quarantined": 5.0}, 6)
+
+
+@pytest.mark.parametrize("phase", ["waiting", "draining", "restarting", "quarantined"])
+def test_a_phase_that_the_supervisor_sets_proves_nothing_of_the_worker(phase):
+    assert not replace(IDLE, phase=phase).proves_more_than(IDLE)
+    assert replace(IDLE, phase=phase, generation=4).proves_more_than(IDLE)
 
 
 def test_time_the_observer_did_not_see_counts_against_nobody():

@@ -67,6 +67,8 @@ async def test_a_stall_of_the_servers_own_finding_is_probed_then_restarted_once(
     assert (order.cause, order.payload["by"]) == ("platform", "platform")
     assert "no evidence" in order.payload["detail"]
     assert lease.told.restart_reason.startswith("ordered by platform: stalled for 3")
+    await rig.beat(lease, phase="restarting")  # the supervisor ends it; the worker's last word was "healthy"
+    assert lease.status is Status.DEGRADED
     await rig.beat(lease, generation=2)
     events = [event for event in await rig.all_events() if event.type == "INCIDENT_CLOSED"]
     assert events[0].payload["recovery"] == "restart verified by generation 2, ordered by platform"

@@ -84,21 +84,23 @@ RULES: Final[dict[Symptom, Rule]] = {
         Status.DEGRADED,
         Witness.SELF,
         'a beat with runtime_state "wedged"; looked at before the error rate; the first reason stays',
-        'a beat with runtime_state ""',
+        'a beat with runtime_state "" (while a restart is pending: one of a newer generation)',
     ),
     Symptom.STALLED: Rule(
         Status.DEGRADED,
         Witness.EVIDENCE,
         "the evidence in the beats stands still past the phase's bound, or the supervisor measures that the worker's "
         "event loop is blocked, its process stopped or its pipe closed",
-        "a beat of the same generation whose evidence moves, or a newer generation is verified",
+        "a beat of the same generation whose evidence moves (not while a restart is pending), or a newer generation is "
+        "verified",
     ),
     Symptom.UNRESPONSIVE: Rule(
         Status.DEGRADED,
         Witness.CANARY,
         "two canaries in a row failed (witness canary), or tasks of two senders, or two tasks, were claimed and made "
         "no progress (witness sender)",
-        "a canary passes (if a canary opened it), a delivery succeeds, or a newer generation is verified",
+        "a canary passes (if a canary opened it; not while a restart is pending), a delivery succeeds, or a newer "
+        "generation is verified",
     ),
     Symptom.DISAGREEMENT: Rule(
         Status.DEGRADED,

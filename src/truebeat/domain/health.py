@@ -166,7 +166,7 @@ def judge(record: Record, observation: Observation, now: datetime) -> Verdict:
             if fulfils_restart:
                 awaiting_above = -1
             _judge_beat(conditions, observation, fulfils_restart=fulfils_restart)
-            _judge_evidence(conditions, observation)
+            _judge_evidence(conditions, observation, fulfils_restart=fulfils_restart)
             starting = observation.runtime_state is None and generation > record.generation
             if starting and conditions.harmless():
                 conditions.open(Symptom.AWAITING, f"generation {generation} is starting")
@@ -213,23 +213,23 @@ def judge(record: Record, observation: Observation, now: datetime) -> Verdict:
     return Verdict(new, announcement, changed=True)
 
 
-def _judge_evidence(conditions: _Conditions, beat: Beat) -> None:
+def _judge_evidence(conditions: _Conditions, beat: Beat, *, fulfils_restart: bool) -> None:
     """What others than the runtime itself say in this beat, and whether they contradict it.
 
     A new generation closes what the old one left open only by saying itself that it is well: it says so once its canary
-    has passed. Of the same generation, moving evidence and a passed canary are enough.
+    has passed. Of the same generation, moving evidence and a passed canary are enough, unless its restart is pending.
     """
     claims_health = beat.runtime_state == ""
     if beat.stall:
         conditions.open(Symptom.STALLED, beat.stall)
-    elif (stalled := conditions.get(Symptom.STALLED)) is not None:
+    elif fulfils_restart and (stalled := conditions.get(Symptom.STALLED)) is not None:
         same = beat.stall == "" and beat.generation is not None and beat.generation <= stalled.generation
         if same or (claims_health and _is_verified(beat, stalled)):
             conditions.close(Symptom.STALLED)
     if beat.canary_failures is not None and beat.canary_failures >= CANARY_FAILURES:
         said = f": {beat.canary_detail}" if beat.canary_detail else ""
         conditions.open(Symptom.UNRESPONSIVE, f"{beat.canary_failures} canaries in a row failed{said}")
-    elif claims_health and (unresponsive := conditions.get(Symptom.UNRESPONSIVE)) is not None:
+    elif fulfils_restart and claims_health and (unresponsive := conditions.get(Symptom.UNRESPONSIVE)) is not None:
         passed = beat.canary_failures == 0 and unresponsive.witness is Witness.CANARY
         if passed or _is_verified(beat, unresponsive):
             conditions.close(Symptom.UNRESPONSIVE)
@@ -270,7 +270,7 @@ def _judge_beat(conditions: _Conditions, beat: Beat, *, fulfils_restart: bool) -
     conditions.close(Symptom.SILENT)
     if beat.runtime_state == WEDGED_STATE:
         conditions.open(Symptom.WEDGED, beat.sample_error or "the runtime says it is wedged and gives no reason")
-    elif beat.runtime_state == "":
+    elif beat.runtime_state == "" and fulfils_restart:
         conditions.close(Symptom.WEDGED)
     if beat.error_rate is not None:
         if beat.error_rate >= ERRORS_OPEN_AT:

@@ -47,6 +47,8 @@ PHASES: Final[dict[str, Bounds]] = {
     "quarantined": Bounds(None, None, False, "no worker, and none until an operator orders one"),
 }
 
+#: phases that the supervisor says of a worker that is ending or gone: to come into one proves nothing of the worker
+OF_THE_SUPERVISOR: Final = frozenset({"waiting", "draining", "restarting", "quarantined"})
 #: for a phase this version does not know
 UNKNOWN: Final = Bounds(20.0, 120.0, True, "a phase of the executor's own")
 
@@ -75,7 +77,7 @@ class Evidence:
         """Whether anything moved since. A lower counter of the same generation is no movement."""
         return (
             self.generation > older.generation
-            or self.phase != older.phase
+            or (self.phase != older.phase and self.phase not in OF_THE_SUPERVISOR)
             or self.turns_started > older.turns_started
             or self.turns_finished > older.turns_finished
             or self.frames > older.frames
@@ -102,13 +104,17 @@ def follow(standing: Standing | None, evidence: Evidence, now: float, unseen: fl
     return Standing(evidence, min(standing.moved_at + unseen, now))
 
 
-def stall(standing: Standing, declared: Mapping[str, float], now: float) -> str:
-    """Why this counts as standing still, for people; "" if it does not. `declared`: bounds by phase, in seconds."""
+def stall(standing: Standing, declared: Mapping[str, float], now: float) -> str | None:
+    """Why this counts as standing still, for people; "" if it does not, None if nothing can move in this phase.
+    `declared`: bounds by phase, in seconds.
+    """
     evidence = standing.evidence
     bound = evidence.bound
     if bound is None:
         bound = declared.get(evidence.phase, bounds_of(evidence.phase).still_after)
     still = now - standing.moved_at
-    if bound is None or still <= bound:
+    if bound is None:
+        return None
+    if still <= bound:
         return ""
     return f"no evidence for {still:.0f} s in phase {evidence.phase} (bound {bound:.0f} s), though beats keep coming"

@@ -112,8 +112,9 @@ class Heartbeats:
         gap = now - lease.stamped
         unseen = max(self._leases.doubt.unseen(lease.stamped, now), gap - self._leases.lease / 2, 0.0)
         told.standing = phases.follow(told.standing, evidence_of(beat), now, unseen)
-        told.still = phases.stall(told.standing, told.bounds, now)
-        stall: str | None = told.beat_stall or told.still
+        still = phases.stall(told.standing, told.bounds, now)
+        told.still = still or ""
+        stall = told.beat_stall or still
         if not stall and first and lease.record.open(Symptom.STALLED):
             stall = None  # the first evidence since this server started: whether it moves is not known yet
         return health.Beat(

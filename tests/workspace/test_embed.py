@@ -15,7 +15,7 @@ import pytest
 import truebeat
 from truebeat import errors
 from truebeat.protocol.delivery import RESULT_LIMIT
-from truebeat.workspace import embed, wedge
+from truebeat.workspace import embed, embed_turns, wedge
 
 _spec = importlib.util.spec_from_file_location("embed_stand", Path(__file__).with_name("embed_stand.py"))
 assert _spec is not None
@@ -225,6 +225,48 @@ async def test_a_cancel_ends_the_turn(stand: Any) -> None:
         stand.send(type="cancel", task_id="t1", generation=stand.generation, attempt=1)
         (done,) = await until(lambda: stand.of("finished"))
         assert done["state"] == "canceled"
+
+
+async def test_a_task_that_nobody_began_is_canceled_at_once(stand: Any) -> None:
+    async with workspace(stand, capacity=2) as ws:
+        tasks = ws.tasks()
+        coming = asyncio.ensure_future(anext(tasks))
+        await until(lambda: stand.of("beat", capacity=2))
+        stand.deliver("first")
+        first = await coming
+        stand.deliver("second")
+        await until(lambda: stand.of("beat", holding=["first/1", "second/1"]))
+        for task_id in ("first", "second"):
+            stand.send(type="cancel", task_id=task_id, generation=stand.generation, attempt=1)
+        (done,) = await until(lambda: stand.of("finished", task_id="second"))
+        assert done["state"] == "canceled"
+        await asyncio.wait_for(first.canceled.wait(), DEADLINE)
+        assert not first.ended, "whoever has it says how it ends"
+        await tasks.aclose()
+
+
+async def test_a_turn_that_ignores_its_cancel_is_a_wedge_until_it_ends(
+    stand: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embed_turns, "CANCEL_BOUND", 0.1)
+    go = asyncio.Event()
+
+    async def handler(turn: truebeat.Turn) -> str:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await go.wait()
+        return ""
+
+    async with workspace(stand, handler=handler):
+        await until(lambda: stand.of("beat", capacity=1))
+        stand.deliver("t1")
+        await until(lambda: stand.of("begun"))
+        stand.send(type="cancel", task_id="t1", generation=stand.generation, attempt=1)
+        beats = await until(lambda: stand.of("beat", runtime_state="wedged"))
+        assert "task t1 was canceled" in beats[0]["sample_error"]
+        go.set()
+        await until(lambda: stand.seen[-1].get("runtime_state") == "")
 
 
 async def test_leaving_hands_back_what_runs(stand: Any) -> None:

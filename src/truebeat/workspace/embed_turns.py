@@ -71,6 +71,11 @@ class Task:
         """Whether it has been answered, or nobody waits for that any more."""
         return self._attempt.over
 
+    @property
+    def begun(self) -> bool:
+        """Whether it was given to the one who does it."""
+        return self._attempt.begun
+
     def say(self, text: str) -> None:
         """A piece of the answer, as it comes."""
         self._output(Text(text))
@@ -169,6 +174,8 @@ class Turns:
         task.canceled.set()
         running = self._running.get(task)
         if running is None:
+            if not task.begun:
+                task.cancel()
             return
         running.cancel()
         asyncio.get_running_loop().call_later(CANCEL_BOUND, self._still_running, running, cancel.task_id)
@@ -206,9 +213,6 @@ class Turns:
         while not self._closed:
             task = await self._queue.get()
             if task is not None and not task.ended:
-                if task.canceled.is_set():
-                    task.cancel()
-                    continue
                 task.begin()
                 yield task
 

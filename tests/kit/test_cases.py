@@ -116,6 +116,25 @@ def test_cases_for_any_executor_run_the_target_given():
     assert any(case.run.worker for case in chosen)
 
 
+def test_a_runtime_is_killed_only_where_there_is_one():
+    def names(agent: str, **options: str) -> set[str]:
+        return {case.name for case in cases.against(Run(agent=agent, target="x", options=options))}
+
+    assert "runtime-killed" in names("command", mode="ndjson")
+    assert "runtime-killed" in names("claude")
+    assert "runtime-killed" not in names("command")
+    assert "runtime-killed" not in names("python")
+    assert "worker-killed" in names("python")
+
+
+def test_what_is_not_installed_is_not_played(monkeypatch):
+    monkeypatch.setattr(cases, "find_spec", lambda _: None)
+    monkeypatch.setattr(cases, "bundled", lambda: None)
+    able = [case for case in cases.own() if cases.playable(case)]
+    assert able
+    assert all(case.run.agent != "claude" for case in able)
+
+
 def test_cases_are_chosen_by_name_by_beginning_and_by_executor():
     everything = cases.own()
     assert [case.name for case in cases.named(everything, ["worker-killed"])] == ["worker-killed"]

@@ -19,14 +19,6 @@ from truebeat.kit.stage import MARKER
 pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="the kit finds processes in /proc")
 
 
-def play(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *chosen: Case):
-    """The exit code, and the outcomes by case."""
-    monkeypatch.setattr(cases, "own", lambda *_: list(chosen))
-    code = check(json=True)
-    card = json.loads(capsys.readouterr().out)
-    return code, {one["case"]: one for one in card["outcomes"]}
-
-
 def test_lies_are_found_and_a_hardship_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     page = tmp_path / "scorecard.md"
     names = ["worker-killed", "pipe-closed", "runtime-killed", "worker-paused"]
@@ -54,50 +46,47 @@ def _marked():
             continue
 
 
-def test_a_lie_that_nobody_finds_is_missed_and_fails_the_check(monkeypatch, capsys):
-    unseen = Case(
-        name="unseen",
-        kind=Kind.LIE,
-        title="the loop is blocked, and the detection of that is off",
-        run=runs.Run(
-            agent="python",
-            target="truebeat.kit.faults.functions:answer",
-            worker=runs.module("worker"),
-            loop_bound=600.0,
-            loop_kill=600.0,
-        ),
-        how=outside.order_worker("block"),
-        witnesses=frozenset({"evidence"}),
-        quiet=Quiet(1.0, "nothing"),
-        patience=0.5,
-        recovery=frozenset({Recovery.RESTART}),
-    )
-    code, outcomes = play(monkeypatch, capsys, unseen)
-    assert outcomes["unseen"]["verdict"] == "missed"
-    assert outcomes["unseen"]["found_after"] is None
+UNSEEN = Case(
+    name="unseen",
+    kind=Kind.LIE,
+    title="the loop is blocked, and the detection of that is off",
+    run=runs.Run(
+        agent="python",
+        target="truebeat.kit.faults.functions:answer",
+        worker=runs.module("worker"),
+        loop_bound=600.0,
+        loop_kill=600.0,
+    ),
+    how=outside.order_worker("block"),
+    witnesses=frozenset({"evidence"}),
+    quiet=Quiet(1.0, "nothing"),
+    patience=0.5,
+    recovery=frozenset({Recovery.RESTART}),
+)
+
+
+def restarted(subject):
+    before = subject.view().generation
+    outside.order_restart(subject)
+    subject.stage.until(lambda: subject.view().generation > before and subject.view().runtime_state == "", 20)
+    return subject.stage.clock.monotonic()
+
+
+def punished(name, how):
+    return Case(name=name, kind=Kind.HARDSHIP, title=name, run=runs.FUNCTIONS, how=how)
+
+
+def test_a_lie_that_nobody_finds_and_a_healthy_one_that_is_punished_fail_the_check(monkeypatch, capsys):
+    chosen = [UNSEEN, punished("restarted", restarted), punished("degraded", outside.signal_worker(signal.SIGKILL))]
+    monkeypatch.setattr(cases, "own", lambda *_: chosen)
+    code = check(json=True)
+    outcomes = {one["case"]: one for one in json.loads(capsys.readouterr().out)["outcomes"]}
     assert code == 1
-
-
-def test_a_healthy_workspace_that_is_restarted_or_degraded_is_reported(monkeypatch, capsys):
-    def restarted(subject):
-        outside.order_restart(subject)
-        before = subject.view().generation
-        subject.stage.until(lambda: subject.view().generation > before and subject.view().runtime_state == "", 20)
-        return subject.stage.clock.monotonic()
-
-    def make(name, how):
-        return Case(name=name, kind=Kind.HARDSHIP, title=name, run=runs.FUNCTIONS, how=how)
-
-    code, outcomes = play(
-        monkeypatch,
-        capsys,
-        make("restarted", restarted),
-        make("degraded", outside.signal_worker(signal.SIGKILL)),
-    )
+    assert outcomes["unseen"]["verdict"] == "missed", outcomes
+    assert outcomes["unseen"]["found_after"] is None
     assert outcomes["restarted"]["verdict"] == "killed", outcomes
     assert outcomes["degraded"]["verdict"] == "flipped", outcomes
     assert outcomes["degraded"]["alarms"]
-    assert code == 1
 
 
 def test_a_target_of_ones_own_gets_the_cases_that_need_nothing_of_it(capsys):

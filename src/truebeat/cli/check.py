@@ -66,10 +66,14 @@ def check(
     if list_:
         _list(chosen, json=json)
         return Exit.OK
-    card = _play(chosen, repeat, jobs, None if json else console())
+    able = [case for case in chosen if cases.playable(case)]
+    if not able:
+        raise errors.Unavailable("these cases need claude-agent-sdk: pip install 'truebeat[claude]'")
+    card = _play(able, repeat, jobs, None if json else console())
     if card is None:
         complain("interrupted; everything is stopped")
         return Exit.INTERRUPTED
+    card.left_out = [case.name for case in chosen if case not in able]
     if write is not None:
         from truebeat.kit.scorecard_page import page
 

@@ -42,6 +42,8 @@ def tell(out: Console, card: Scorecard) -> None:
         out.print(f"{'[green]reached[/]    ' if reached else '[bold red]not reached[/]'}  {goal}: {number}")
     for process in card.left_over:
         out.print(f"[bold red]left behind[/] {marked(process)}")
+    if card.left_out:
+        out.print(f"not played: {len(card.left_out)} cases that need claude-agent-sdk: pip install 'truebeat[claude]'")
     out.print(f"[dim]{len(card.outcomes)} plays in {card.seconds:.0f} s, {card.machine.cores} cores[/]")
 
 

@@ -75,8 +75,9 @@ class Case:
 
     quiet: None means hard evidence, whose limit is HARD_LIMIT. mends: what an operator does after it was found, where
     nobody else can. from_start: the fault is in the start, so nobody waits for the workspace to be online first.
-    answer: for a hardship with a turn, what the turn must end with. anywhere: it applies to every executor.
-    alone: it disturbs the whole machine.
+    answer: for a hardship with a turn, what the turn must end with. alone: it disturbs the whole machine. anywhere: it
+    applies to every executor; runtime: to every one whose worker holds a process that does the work. genuine: it needs
+    the CLI that the Claude SDK brings.
     """
 
     name: str
@@ -90,6 +91,8 @@ class Case:
     mends: Callable[[Subject], None] | None = None
     from_start: bool = False
     anywhere: bool = False
+    runtime: bool = False
+    genuine: bool = False
     alone: bool = False
     answer: str = ""
     #: seconds that it works in peace before the fault

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from truebeat import errors
-from truebeat.kit.genuine import GENUINE
+from truebeat.kit.genuine import GENUINE, bundled
 from truebeat.kit.hardships import HARDSHIPS
 from truebeat.kit.lies import LIES
 from truebeat.kit.runs import FUNCTIONS
@@ -27,7 +28,19 @@ def own(agent: str | None = None) -> list[Case]:
 
 def against(target: Run) -> list[Case]:
     """The cases that need nothing of the agent, made of `target`."""
-    return [_filled(case, target) for case in CASES if case.anywhere]
+    held = target.agent != "python" and (target.agent != "command" or target.options.get("mode") == "ndjson")
+    return [
+        _filled(case, target) if case.anywhere else replace(case, run=target)
+        for case in CASES
+        if case.anywhere or (case.runtime and held)
+    ]
+
+
+def playable(case: Case) -> bool:
+    """Whether what it needs is installed."""
+    if case.run.agent != "claude":
+        return True
+    return bundled() is not None if case.genuine else find_spec("claude_agent_sdk") is not None
 
 
 def named(cases: Sequence[Case], names: Sequence[str]) -> list[Case]:

@@ -67,6 +67,7 @@ def _hook(command: str, options: Mapping[str, str]) -> Run:
 
 GENUINE: Final[tuple[Case, ...]] = (
     Case(
+        genuine=True,
         name="genuine-killed",
         kind=Kind.LIE,
         title="the genuine CLI is killed (SIGKILL) while idle",
@@ -76,6 +77,7 @@ GENUINE: Final[tuple[Case, ...]] = (
         recovery=_BACK,
     ),
     Case(
+        genuine=True,
         name="genuine-killed-in-a-turn",
         kind=Kind.LIE,
         title="the genuine CLI is killed (SIGKILL) while it waits for its model",
@@ -85,6 +87,7 @@ GENUINE: Final[tuple[Case, ...]] = (
         recovery=_BACK,
     ),
     Case(
+        genuine=True,
         name="genuine-stopped",
         kind=Kind.LIE,
         title="the genuine CLI is stopped (SIGSTOP) while idle",
@@ -94,6 +97,7 @@ GENUINE: Final[tuple[Case, ...]] = (
         recovery=_BACK,
     ),
     Case(
+        genuine=True,
         name="genuine-hook-hangs",
         kind=Kind.LIE,
         title="a SessionStart hook hangs: the genuine CLI never answers initialize while the project is read",
@@ -109,6 +113,7 @@ GENUINE: Final[tuple[Case, ...]] = (
         back_within=90.0,
     ),
     Case(
+        genuine=True,
         name="genuine-upstream-never-answers",
         kind=Kind.HARDSHIP,
         title="the model's API takes the request and never answers; the turn is canceled after a while",
@@ -117,6 +122,7 @@ GENUINE: Final[tuple[Case, ...]] = (
         answer="canceled",
     ),
     Case(
+        genuine=True,
         name="genuine-slow-hook",
         kind=Kind.HARDSHIP,
         title="a SessionStart hook takes 12 s",

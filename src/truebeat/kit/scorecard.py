@@ -80,7 +80,7 @@ class Totals(Struct, kw_only=True):
 
 
 class Scorecard(Struct, kw_only=True):
-    """`left_over`: processes of the run that had to be killed at its end."""
+    """left_over: processes of the run that had to be killed at the end. left_out: cases that need what is not installed."""
 
     at: datetime
     seconds: float
@@ -89,6 +89,7 @@ class Scorecard(Struct, kw_only=True):
     outcomes: list[Outcome]
     totals: Totals
     left_over: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     @property
     def good(self) -> bool:

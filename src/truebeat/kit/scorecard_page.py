@@ -49,6 +49,8 @@ def _summary(card: Scorecard) -> str:
         f"{machine.memory_gib:g} GiB, load {machine.load:g} at the start; "
         f"{_count(card.rounds, 'round')}, {_count(len(card.outcomes), 'play')} in {card.seconds:.0f} s."
     )
+    if card.left_out:
+        where += f"\n\nNot played, because claude-agent-sdk is not installed: {', '.join(card.left_out)}."
     return "\n".join([where, "", "| goal | reached | measured |", "| --- | --- | --- |", *rows, ""])
 
 

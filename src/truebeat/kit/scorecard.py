@@ -80,7 +80,7 @@ class Totals(Struct, kw_only=True):
 
 
 class Scorecard(Struct, kw_only=True):
-    """left_over: processes of the run that had to be killed at the end. left_out: cases that need what is not installed."""
+    """left_over: processes that had to be killed at the end. left_out: cases whose needs are not installed."""
 
     at: datetime
     seconds: float

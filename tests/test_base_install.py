@@ -45,7 +45,8 @@ def run(python: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_workspace_side_imports_without_the_server(bare):
     for name in SERVER_ONLY:
         assert run(bare, "-c", f"import {name}").returncode != 0, f"{name} came with the bare wheel"
-    modules = "truebeat.workspace.supervisor, truebeat.workspace.worker, truebeat.client.http, truebeat.cli.main"
+    modules = "truebeat.workspace.supervisor, truebeat.workspace.worker, truebeat.client.http, truebeat.cli.main, "
+    modules += "truebeat.workspace.embed, truebeat.workspace.executors.a2a"
     done = run(bare, "-c", f"import {modules}")
     assert done.returncode == 0, done.stderr
 

@@ -209,9 +209,8 @@ class Dispatch:
     # --- who gets what ------------------------------------------------------------------------------------------------
 
     def _offer(self, line: _Line) -> None:
-        workspace_id = UUID(line.lease.id)
-        if self._ledger.queued.get(workspace_id, 0) > 0 and self._room_of(workspace_id) is not None:
-            self._ledger.claim(workspace_id)
+        """Whether anything waits is for the writer to say: it may be writing a send this moment."""
+        self._ledger.claim(UUID(line.lease.id))
 
     def _room_of(self, workspace_id: UUID) -> tuple[int, int] | None:
         line = self._lines.get(str(workspace_id))

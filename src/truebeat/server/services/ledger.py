@@ -194,6 +194,8 @@ class Ledger:
 
     async def _write(self, items: list[Item]) -> None:
         claims, self._claims = self._claims, set()
+        if not items and not any(self.queued.get(workspace_id) for workspace_id in claims):
+            return  # beats offer to claim whether or not anything waits
         try:
             await self._transact(items, claims)
         except TruebeatError as error:

@@ -1,4 +1,4 @@
-"""The servers that bench.heartbeats compares: `python -m bench.servers (bare|fastapi|truebeat) PORT`."""
+"""The servers that the benchmarks compare: `python -m bench.servers (bare|fastapi|a2a|truebeat) PORT`."""
 
 from __future__ import annotations
 
@@ -34,6 +34,12 @@ def fastapi():
     return app
 
 
+def a2a():
+    from bench.a2a_durable import app
+
+    return app()
+
+
 def main() -> None:
     target, port = sys.argv[1], int(sys.argv[2])
     if target == "truebeat":
@@ -42,7 +48,7 @@ def main() -> None:
 
         run(Settings.from_env(os.environ), "127.0.0.1", port)
         return
-    app = {"bare": bare, "fastapi": fastapi}[target]()
+    app = {"bare": bare, "fastapi": fastapi, "a2a": a2a}[target]()
     uvicorn.run(
         app, host="127.0.0.1", port=port, loop="uvloop", http="httptools", access_log=False, log_level="warning"
     )

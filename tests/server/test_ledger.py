@@ -1,0 +1,137 @@
+"""The one writer of tasks: batches, lost databases, what can't be written, and claims that race with flips."""
+
+import asyncio
+import dataclasses
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+
+from truebeat.clock import SystemClock
+from truebeat.domain.delivery import CancelRequested, Finished, OnInterrupt, State
+from truebeat.errors import Unavailable
+from truebeat.protocol.delivery import Sender
+from truebeat.server.background.tasks import spawn
+from truebeat.server.services.events import EventLog
+from truebeat.server.services.ledger import Decision, Ledger
+from truebeat.server.services.notices import Notices
+from truebeat.server.store import tasks as task_store
+from truebeat.server.store.tasks import NewRow
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ADA = uuid4()
+
+
+def new(context="c", text="hi"):
+    return NewRow(
+        id=uuid4(), workspace_id=ADA, context_id=context, sender=Sender(kind="person", id="eve"), text=text, parts=[],
+        message=None, metadata={}, priority=0, on_interrupt=OnInterrupt.RETRY, at=NOW,
+    )  # fmt: skip
+
+
+@pytest.fixture
+async def ledger(database):
+    events = EventLog(database)
+    await events.start()
+    made = Ledger(database, events, Notices(), SystemClock())
+    await made.start()
+    writer = spawn(made.write_forever(), name="ledger")
+    made.delivered = []
+    made.deliver = made.delivered.extend
+    yield made
+    writer.cancel()
+    await asyncio.gather(writer, return_exceptions=True)
+
+
+async def state_of(database, task_id):
+    async with database.acquire() as connection:
+        return (await task_store.get(connection, task_id)).task.state
+
+
+async def test_a_burst_is_one_transaction_and_keeps_its_order(ledger, database):
+    rows = [new(context=str(n)) for n in range(50)]
+    await asyncio.gather(*(ledger.submit(row) for row in rows))
+    assert ledger.queued == {ADA: 50}
+    ledger.room_of = lambda _: (1, 50)
+    ledger.claim(ADA)
+    await ledger.inspect(ADA, lambda _: Decision([], []))
+    assert [deliver.task_id for _, deliver in ledger.delivered] == [str(row.id) for row in rows]
+    assert ledger.queued == {}
+    async with database.acquire() as connection:
+        assert await connection.fetchval("SELECT count(DISTINCT xmin::text) FROM task_updates") <= 2
+
+
+async def test_a_flip_in_the_moment_of_a_send_loses_no_claim(ledger, monkeypatch):
+    """The send's transaction found no room; while it is written there is some, and that is said."""
+    real = task_store.add_updates
+
+    async def flip_meanwhile(connection, updates):
+        ledger.room_of = lambda _: (1, 1)
+        ledger.claim(ADA)
+        await real(connection, updates)
+
+    monkeypatch.setattr(task_store, "add_updates", flip_meanwhile)
+    row = new()
+    await ledger.submit(row)
+    await ledger.inspect(ADA, lambda _: Decision([], []))
+    assert [deliver.task_id for _, deliver in ledger.delivered] == [str(row.id)]
+
+
+async def test_a_lost_database_fails_senders_and_keeps_what_workers_said(ledger, database, monkeypatch):
+    row = new()
+    ledger.room_of = lambda _: (1, 1)
+    await ledger.submit(row)
+    real, lost = task_store.hold, asyncio.Event()
+
+    async def hold(connection, ids):
+        if not lost.is_set():
+            lost.set()
+            raise ConnectionResetError
+        return await real(connection, ids)
+
+    monkeypatch.setattr(task_store, "hold", hold)
+    doubts = []
+    ledger.doubted = lambda: doubts.append(1)
+    finished = ledger.happen(row.id, Finished(1, 1, State.COMPLETED), lasting=True, text="kept")
+    unlucky = ledger.happen(row.id, CancelRequested(reachable=True, reason="sender"))
+    with pytest.raises(Unavailable):
+        await unlucky
+    assert (await finished).refused == ""
+    assert doubts
+    assert await state_of(database, row.id) is State.COMPLETED
+
+
+async def test_what_can_not_be_written_takes_nobody_along(ledger, database):
+    rows = [new("x"), dataclasses.replace(new("y"), metadata={"what": object()}), new("z")]
+    first, broken, last = await asyncio.gather(*map(ledger.submit, rows), return_exceptions=True)
+    assert isinstance(broken, Unavailable)
+    for sent in (first, last):
+        assert await state_of(database, sent.task_id) is State.SUBMITTED
+    assert ledger.queued == {ADA: 2}
+
+
+async def test_nothing_to_claim_is_no_transaction(ledger, monkeypatch):
+    ledger.room_of = lambda _: (1, 1)
+
+    async def transact(*_):
+        raise AssertionError("a transaction for nothing")
+
+    monkeypatch.setattr(ledger, "_transact", transact)
+    ledger.claim(ADA)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert ledger.delivered == []
+
+
+async def test_a_stopped_writer_tells_the_senders(database):
+    events = EventLog(database)
+    await events.start()
+    ledger = Ledger(database, events, Notices(), SystemClock())
+    writer = spawn(ledger.write_forever(), name="ledger")
+    await asyncio.sleep(0)
+    sending = asyncio.ensure_future(ledger.submit(new()))
+    await asyncio.sleep(0)
+    writer.cancel()
+    with pytest.raises(Unavailable, match="stopping"):
+        await sending
+    await asyncio.gather(writer, return_exceptions=True)

@@ -177,3 +177,20 @@ def test_tools_that_never_end_cost_no_memory(bench: Bench) -> None:
     assert len(turn.tools) == 100
     assert bench.phases() == [("working", None), ("in_tool", 7.0)]
     assert bench.evidence.counters().tools_started == 10_000
+
+
+def test_a_silence_that_is_not_the_turns_own(bench: Bench) -> None:
+    turn = bench.evidence.begin("T1")
+    bench.clock.advance(8)
+    bench.evidence.forgive(4)
+    assert bench.evidence.overdue(5) is None
+    bench.clock.advance(2)
+    assert bench.evidence.overdue(5) is turn
+    bench.evidence.hold(turn, held=True)
+    bench.clock.advance(100)
+    assert bench.evidence.overdue(5) is None
+    bench.evidence.hold(turn, held=False)
+    assert bench.evidence.overdue(5) is None
+    bench.evidence.forgive(1e6)
+    bench.clock.advance(6)
+    assert bench.evidence.overdue(5) is turn

@@ -480,15 +480,37 @@ async def test_a_deadlocked_thread_is_found_by_its_declared_bound(start: Callabl
     assert await worker.frame(pipe.Wedged) == pipe.Wedged(reason=back.reason)
 
 
+WAITS = (
+    "import time\nfrom pathlib import Path\n"
+    "def answer(text):\n"
+    "    while not Path('go').exists(): time.sleep(0.01)\n"
+    "    return 'done'\n"
+)
+
+
+async def test_a_declared_bound_counts_no_time_in_which_the_worker_was_stopped(
+    start: Callable[..., object], tmp_path: Path
+) -> None:
+    (tmp_path / "waiting.py").write_text(WAITS)
+    worker: Process = await start("python", "waiting:answer", turn_silence="2")
+    await worker.ready()
+    worker.give(order())
+    await worker.frame(Begun)
+    worker.process.send_signal(signal.SIGSTOP)
+    await asyncio.sleep(2.5)
+    ticks = len(worker.ticks)
+    worker.process.send_signal(signal.SIGCONT)
+    await worker.until(lambda: len(worker.ticks) >= ticks + 3)
+    (tmp_path / "go").touch()
+    assert await worker.frame(Finished | HandedBack) == Finished(  # type: ignore[arg-type]
+        task_id="T1", generation=3, attempt=1, state="completed", text="done"
+    )
+
+
 async def test_a_long_silent_turn_is_healthy_as_long_as_the_probe_answers(
     start: Callable[..., object], tmp_path: Path
 ) -> None:
-    (tmp_path / "patient.py").write_text(
-        "import time\nfrom pathlib import Path\n"
-        "def answer(text):\n"
-        "    while not Path('go').exists(): time.sleep(0.01)\n"
-        "    return 'done'\n"
-    )
+    (tmp_path / "patient.py").write_text(WAITS)
     worker: Process = await start("python", "patient:answer", suspects={"working": 0.1})
     await worker.ready()
     worker.give(order())

@@ -63,6 +63,8 @@ class TurnEvidence:
     #: where it goes back to when no tool runs any more
     resting: Place = Place("working")
     tools: list[ToolStarted] = field(default_factory=list)
+    #: its next output is not asked for yet, because too much waits for the supervisor
+    held: bool = False
 
 
 class Evidence:
@@ -107,7 +109,7 @@ class Evidence:
         now = self.clock.monotonic()
         for turn in self._turns:
             limit = max(bound, turn.place.bound or 0.0)
-            if turn.place.phase != "awaiting_input" and now - turn.spoke_at > limit:
+            if turn.place.phase != "awaiting_input" and not turn.held and now - turn.spoke_at > limit:
                 return turn
         return None
 
@@ -129,6 +131,17 @@ class Evidence:
         self._turns.remove(turn)
         self._moved("turns_finished")
         self._tell()
+
+    def hold(self, turn: TurnEvidence, held: bool) -> None:
+        """While it is held its silence is not its own."""
+        turn.held = held
+        turn.spoke_at = self.clock.monotonic()
+
+    def forgive(self, seconds: float) -> None:
+        """The process was held up for so long: no turn was silent in that time."""
+        now = self.clock.monotonic()
+        for turn in self._turns:
+            turn.spoke_at = min(turn.spoke_at + seconds, now)
 
     def canary_passed(self) -> None:
         self._counts["canaries_passed"] += 1

@@ -51,21 +51,24 @@ class Prober:
     def __init__(self, executor: Executor, timeout: float) -> None:
         self._executor = executor
         self.timeout = timeout
+        #: seconds that this process was held up during the last probe
+        self.held = 0.0
         self._left: asyncio.Task[None] | None = None
 
     async def ask(self) -> Answer:
         loop = asyncio.get_running_loop()
+        self.held = 0.0
         if self._left is not None and not self._left.done():
             await asyncio.wait({self._left}, timeout=self.timeout)
             if not self._left.done():
                 return Answer("")
         pid = self._executor.runtime_pid
-        waited, held, started = waited_for_cpu(pid), 0.0, loop.time()
+        waited, started = waited_for_cpu(pid), loop.time()
         task = self._left = loop.create_task(self._probe(), name="probe")
         try:
             while not task.done():
                 gone = loop.time() - started
-                left = self.timeout - (gone - max(held, waited_for_cpu(pid) - waited))
+                left = self.timeout - (gone - max(self.held, waited_for_cpu(pid) - waited))
                 if left <= 0:
                     return Answer("")
                 if gone > _PATIENCE * self.timeout:
@@ -74,7 +77,7 @@ class Prober:
                 await asyncio.wait({task}, timeout=slice_)
                 late = loop.time() - looked - slice_
                 if late > _USUAL:
-                    held += late
+                    self.held += late
         finally:
             if not task.done():
                 task.cancel()

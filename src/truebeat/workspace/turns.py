@@ -144,7 +144,9 @@ class Turns:
                 if on_output is not None:
                     on_output(output)
                 if room is not None:
+                    self.evidence.hold(evidence, held=True)
                     await room()
+                    self.evidence.hold(evidence, held=False)
         if last is None:
             raise TurnError("the turn ended without a result")
         return last, spoke

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from truebeat.domain.phases import bounds_of
@@ -33,6 +34,8 @@ LOOK: Final = 0.25
 PROBES: Final = 2
 #: seconds between a failed probe and the next at least: what was so for a moment only is no evidence
 _BETWEEN: Final = 0.5
+#: seconds that a look may come late by without this process having been held up
+_HELD_UP: Final = 0.5
 #: states of a process that does nothing any more
 GONE: Final = frozenset({"", "Z", "X"})
 _STOPPED: Final = frozenset({"T", "t"})
@@ -124,12 +127,16 @@ class Watch:
 
     async def run(self) -> None:
         """For ever."""
+        now = asyncio.get_running_loop().time
+        patience = min(LOOK, self._suspects.get("idle", LOOK))
         while True:
-            try:
-                async with asyncio.timeout(min(LOOK, self._suspects.get("idle", LOOK))):
+            due = now() + patience
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience):
                     await self._wake.wait()
-            except TimeoutError:
-                pass
+            late = now() - due
+            if late > _HELD_UP:
+                self._evidence.forgive(late)
             self._wake.clear()
             await self.look()
 
@@ -212,6 +219,7 @@ class Watch:
         while len(failures) < PROBES:
             spoken = self._evidence.spoken
             answer = await self._prober.ask()
+            self._evidence.forgive(self._prober.held)
             if self._accusation or self._flag.reason is not None:
                 return
             if answer.undecided or (answer.failure == "" and self._evidence.spoken != spoken):

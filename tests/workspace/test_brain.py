@@ -243,6 +243,16 @@ def test_a_supervisor_that_was_frozen_accuses_nobody() -> None:
     assert "blocked" in "".join(stalls(scene.pass_by(2.0)))
 
 
+def test_a_loop_that_puts_out_work_is_not_blocked_although_its_ticks_are_dropped() -> None:
+    scene = ticking(Scene().running())
+    scene.do(deliver())
+    for index in range(20):
+        chunk = delivery.Chunk(task_id="t", generation=1, attempt=1, index=index, kind="text", text="x")
+        scene.do(ev.TaskTold(1, chunk))
+        scene.pass_by(0.5)
+    assert scene.brain.stalled == ""
+
+
 def test_a_worker_that_never_ticked_is_not_accused_of_it() -> None:
     scene = Scene().running()
     assert "".join(stalls(scene.pass_by(60.0))) == ""
@@ -450,6 +460,13 @@ def test_what_a_worker_finishes_in_its_grace_counts() -> None:
 
 def test_a_probe_is_passed_on() -> None:
     assert Scene().running().do(ev.ProbeOrdered("ann asks")) == [ev.TellWorker(pipe.Probe())]
+
+
+def test_a_server_that_acknowledges_late_is_not_dropped() -> None:
+    scene = Scene().running()
+    for seq in range(3, 20):
+        assert not any(isinstance(c, ev.DropLink) for c in scene.do(ev.TimerDue(), after=10.0))
+        scene.do(ev.AckReceived(seq - 2))  # always of a beat before
 
 
 def test_a_server_that_takes_a_large_result_slowly_is_not_dropped() -> None:

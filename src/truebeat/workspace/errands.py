@@ -24,8 +24,6 @@ class Errands:
 
     def delivered(self, task: Deliver, *, refusal: str, capacity: int) -> None:
         """Give it to the worker, or back with the reason. A repetition of what the worker has is passed over."""
-        if self._outbox.holds(task):
-            return
         if not refusal and self._outbox.room(capacity) == 0:
             refusal = f"no room: this workspace takes {capacity} at a time"
         if refusal:
@@ -42,8 +40,8 @@ class Errands:
             self._desk.out.append(ev.TellWorker(order))
 
     def told(self, event: ev.TaskTold) -> bool:
-        """What the worker says of a task. True when that ended one. Another generation's work is not its to tell."""
-        frame = self._outbox.up(event.frame) if event.frame.generation == event.generation else None
+        """What the worker says of a task. True when that ended one."""
+        frame = self._outbox.up(event.frame)
         if frame is None:
             self._desk.log(
                 "warning", "fenced: the worker tells of a task that it does not hold", task=event.frame.task_id

@@ -26,6 +26,7 @@ async def test_the_bare_old_shape_is_answered_with_a_message(agent, http, base):
     task = (await http.post(base, json={"method": "tasks/get", "params": {"id": result["taskId"]}})).json()["result"]
     assert task["status"]["state"] == "completed"
     assert task["artifacts"][0]["parts"] == [{"kind": "text", "text": "you said two"}]
+    assert agent.delivered[0]["sender"]["kind"] == "person"
 
 
 async def test_what_is_no_plain_text_is_a_task_in_that_dialect_too(agent, http, base):
@@ -56,7 +57,8 @@ async def test_bad_parameters_of_that_dialect_are_told_so(http, base, params):
 async def test_a_name_of_one_dialect_is_none_of_the_other(http, base, message):
     newer = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {"message": message()}}
     assert (await http.post(f"{base}/v0.3", json=newer)).json()["error"]["code"] == -32009
-    assert "error" in (await http.post(base, json=bare(), headers=V1)).json()
+    answer = (await http.post(base, json={**bare(), "id": "x"}, headers=V1)).json()
+    assert (answer["id"], answer["error"]["code"]) == ("x", -32601)
 
 
 async def test_streams_and_rest_of_the_0_3_base(agent, http, base):
@@ -151,3 +153,39 @@ async def test_the_extended_card_has_the_facts_of_this_moment(agent, http, base)
     answer = (await http.get(f"{base}/extendedAgentCard", headers=V1)).json()
     assert answer["capabilities"]["extensions"][0]["params"]["able"] is True
     assert (await http.get(f"{base}/extendedAgentCard", headers={**V1, "Authorization": ""})).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/tasks?contextId=%00", "/tasks/%00", "/tasks?pageToken=%00", "/tasks?pageSize=1e30", "/tasks?status=99",
+     "/tasks?statusTimestampAfter=never", "/tasks?historyLength=x", "/tasks/x/pushNotificationConfigs/%00",
+     "/%2e%2e/%2e%2e", "/tasks/a/b/c", "/v0.3/v1/nothing", "/v0.3/tasks", "/%f0%9f%92%a9", "/tenant/tasks"],
+)  # fmt: skip
+async def test_hostile_paths_are_answered_with_the_clients_fault(http, base, path):
+    for headers in (V1, {}):
+        answer = await http.get(base + path, headers=headers)
+        assert 400 <= answer.status_code < 500, answer.text
+        assert answer.json()["error"]["code"] == answer.status_code
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['"\\ud800"', '"\\u0000"', '"\\\\u0000"', "7", '{"a": ' * 90 + "1" + "}" * 90, "1e999", "null",
+     '"' + "x" * 900_000 + '"'],
+    ids=range(8),
+)  # fmt: skip
+async def test_hostile_values_never_fail_the_server(agent, http, base, text):
+    part, data = f'{{"text": {text}}}', f'{{"data": {text}}}'
+    fields = f'"role": "ROLE_USER", "parts": [{part}], "metadata": {{"x": {text}}}'
+    call = '{"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {"message": '
+    more = f'"role": "ROLE_USER", "parts": [{data}], "contextId": {text}'
+    for version, content in (
+        ("1.0", f'{call}{{"messageId": "m", {fields}}}}}}}'),
+        ("1.0", f'{call}{{"messageId": {text}, {more}}}}}}}'),
+        ("", f'{{"method": "message/send", "params": {{"message": {{"parts": [{part}], "contextId": {text}}}}}}}'),
+        ("1.0", f'{{"method": {text}, "id": {text}}}'),
+    ):  # fmt: skip
+        headers = {"content-type": "application/json", "A2A-Version": version}
+        answer = await http.post(base, content=content.encode(), headers=headers)
+        assert answer.status_code in {200, 413}, answer.text
+        assert answer.json().get("error", {}).get("code") != -32603, answer.text

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+from contextlib import contextmanager
 from dataclasses import replace
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -29,6 +30,8 @@ from truebeat.server.background.tasks import spawn
 from truebeat.server.store import workspaces as workspace_store
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from starlette.types import Receive, Scope, Send
 
     from truebeat.clock import Clock
@@ -97,6 +100,8 @@ class A2AEndpoint:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, below: str) -> None:
         workspace_id = _workspace_id(scope)
+        if "\x00" in below or b"%00" in scope["query_string"]:
+            raise wire.invalid_params("NUL characters are refused")
         if below in _CARDS:
             await (await self._card(scope, workspace_id, merged=below != _CARD))(scope, receive, send)
             return
@@ -112,14 +117,16 @@ class A2AEndpoint:
         elif below in _RPC:
             raise wire.no_such_method("this is a JSON-RPC endpoint: POST to it", 405)
         if legacy.is_legacy(body) and below in _RPC:
-            body = legacy.complete(body)
+            with _answered_to(body):
+                body = legacy.complete(body, caller.version)
             caller = replace(caller, legacy=True)
         scope[KEY] = caller
         loaded, _ = await self._load()
 
         async def serve(receive: Receive, send: Send) -> None:
             if below in _RPC:
-                await loaded.rpc(scope, receive, send, body)
+                with _answered_to(body):
+                    await loaded.rpc(scope, receive, send, body)
             else:
                 await loaded.rest(scope, receive, send, below)
 
@@ -237,6 +244,17 @@ class A2AEndpoint:
         _, pushing = await self._load()
         if pushing is not None:
             await pushing.run()
+
+
+@contextmanager
+def _answered_to(body: Any) -> Iterator[None]:
+    """What is refused names the request's id."""
+    try:
+        yield
+    except wire.RefusedError as refused:
+        given = body.get("id") if isinstance(body, dict) else None
+        refused.request_id = given if isinstance(given, str | int) and not isinstance(given, bool) else None
+        raise
 
 
 def _below(scope: Scope) -> str:

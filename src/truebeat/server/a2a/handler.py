@@ -116,7 +116,7 @@ class MailboxHandler(RequestHandler):
             new,
             caller.principal,
             idempotency_key=caller.idempotency_key,
-            client=caller.principal.workspace_id is None,
+            client=caller.principal.workspace_id is None and not caller.legacy,
         )
         if wanted.url and self._push is not None:
             wanted.task_id = str(view.id)

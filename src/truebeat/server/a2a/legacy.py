@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 from uuid import uuid4
 
-from truebeat.server.a2a.wire import invalid_params
+from truebeat.server.a2a.wire import invalid_params, no_such_method
 
 METHODS: Final = frozenset(
     {
@@ -30,8 +30,13 @@ def is_legacy(body: Any) -> bool:
     return isinstance(method, str) and method in METHODS
 
 
-def complete(body: dict[str, Any]) -> dict[str, Any]:
-    """The same request with whatever its shape left out. Errors: RefusedError (the parameters are no use)."""
+def complete(body: dict[str, Any], version: str) -> dict[str, Any]:
+    """The same request with whatever its shape left out.
+
+    Errors: RefusedError: the parameters are no use, or the request says that it is of another version.
+    """
+    if version and not version.startswith("0."):
+        raise no_such_method(f"a method of A2A 0.3, which A2A-Version {version[:20]} does not have")
     completed = {**body, "jsonrpc": body.get("jsonrpc", "2.0"), "id": body.get("id") or str(uuid4())}
     if body["method"] not in _SENDS:
         return completed

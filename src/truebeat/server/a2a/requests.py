@@ -101,7 +101,11 @@ def updated_after(params: pb.ListTasksRequest) -> datetime | None:
 
 
 def states(params: pb.ListTasksRequest) -> tuple[State, ...]:
-    return (STATES[params.status],) if params.status in STATES else ()
+    if params.status == pb.TASK_STATE_UNSPECIFIED:
+        return ()
+    if params.status not in STATES:
+        raise InvalidParamsError("status: no such state")
+    return (STATES[params.status],)
 
 
 def _parts(whole: dict[str, Any]) -> list[dict[str, Any]]:

@@ -27,15 +27,17 @@ class RefusedError(Exception):
         self.status = status
         self.grpc = grpc
         self.reason = reason
+        #: of the JSON-RPC request, once it is known
+        self.request_id: str | int | None = None
 
     def _info(self) -> list[dict[str, Any]]:
         kind = "type.googleapis.com/google.rpc.ErrorInfo"
         return [{"@type": kind, "reason": self.reason, "domain": _DOMAIN, "metadata": {}}]
 
-    def as_rpc(self, request_id: str | int | None = None) -> Response:
+    def as_rpc(self) -> Response:
         error = {"code": self.code, "message": self.message, "data": self._info()}
         status = self.status if self.status in {405, 413} else 200
-        return _json({"jsonrpc": "2.0", "id": request_id, "error": error}, status)
+        return _json({"jsonrpc": "2.0", "id": self.request_id, "error": error}, status)
 
     def as_rest(self) -> Response:
         error = {"code": self.status, "status": self.grpc, "message": self.message, "details": self._info()}

@@ -46,15 +46,15 @@ class LinkSession:
         self._waiting.append(text)
         self._size += len(text)
         if len(self._waiting) > WAITING_FRAMES or self._size > WAITING_SIZE:
+            self._waiting.clear()
             self.cut("the supervisor reads too slowly")
         elif self._sending is None:
             self._sending = spawn(self._send(), name="send on a link")
 
     def cut(self, reason: str) -> None:
-        """End it now; its other end dials again."""
+        """End it, after what was posted if that is taken in time; its other end dials again."""
         if not self._cut:
             self._cut = True
-            self._waiting.clear()
             log.warning("a link is cut", workspace=self.lease.id, reason=reason)
             spawn(self.close(CLOSE_AGAIN, reason), name="cut a link")
 

@@ -196,6 +196,8 @@ def _without_details(event: Event) -> Event:
     for told in ("sample_error", "detail", "action"):
         if told in payload:
             payload[told] = ""
+    if event.type.startswith("TASK_") and "reason" in payload:
+        payload["reason"] = ""
     if isinstance(conditions := payload.get("conditions"), list):
         payload["conditions"] = [{**condition, "detail": ""} for condition in conditions]
     return msgspec.structs.replace(event, payload=payload)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,9 @@ async def test_a_dead_client_that_nobody_killed_is_replaced(rig: Rig, fault: str
 
 
 async def test_nothing_helps_when_the_cli_is_broken(rig: Rig) -> None:
-    executor = await rig.open(connect_timeout="0.5")
+    executor = await rig.open()
+    # only now: the sound start above may take its time
+    executor._client._limits = replace(executor._client._limits, connect=0.5)
     rig.set("no-initialize")
     steps = await recovered(executor, "why")
     assert [(step.name, step.ok) for step in steps] == [
@@ -93,7 +96,7 @@ async def test_a_session_that_can_not_be_resumed_costs_the_conversation_and_not_
 
 
 async def test_a_session_that_keeps_it_from_starting_is_given_up_once_a_canary_passed(rig: Rig) -> None:
-    executor = await rig.open(connect_timeout="3")
+    executor = await rig.open(connect_timeout="4")
     session = await session_of(executor, "c1")
     rig.set("deaf-resume")
     steps = await recovered(executor)
@@ -108,7 +111,7 @@ async def test_a_session_that_keeps_it_from_starting_is_given_up_once_a_canary_p
 
 async def test_options_that_keep_it_from_starting_are_named_and_not_looped_on(rig: Rig) -> None:
     with pytest.raises(ConfigurationError, match="starts with minimal options, and not with setting_sources=project"):
-        await rig.open("needs-minimal", setting_sources="project", connect_timeout="2")
+        await rig.open("needs-minimal", setting_sources="project", connect_timeout="4")
     await gone(mine, "a CLI was left behind")
 
 
@@ -118,7 +121,7 @@ async def test_options_are_not_blamed_for_one_slow_start(rig: Rig) -> None:
 
 
 async def test_options_that_break_later_are_named_by_the_repair(rig: Rig) -> None:
-    executor = await rig.open(setting_sources="project", connect_timeout="2")
+    executor = await rig.open(setting_sources="project", connect_timeout="4")
     rig.set("needs-minimal")
     with pytest.raises(ConfigurationError, match="setting_sources=project"):
         await recovered(executor)

@@ -67,7 +67,7 @@ class Bench:
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     rig = Rig(tmp_path)
-    made = Bench(await rig.open(interrupt_timeout="1", stalled_after="0.1", result_timeout="0.5"))
+    made = Bench(await rig.open(interrupt_timeout="3", stalled_after="0.1", result_timeout="0.5"))
     made.rig = rig
     yield made
     made.watching.cancel()

@@ -89,5 +89,6 @@ def test_nothing_is_lost_and_nothing_ends_twice_whatever_dies(rig: Rig) -> None:
     tasks = {task.id: task for workspace in workspaces for task in all_tasks(rig.client, workspace)}
     assert faults(senders, tasks, list(all_events(rig.client))) == []
     states = Counter(task.state for task in tasks.values())
+    print({task.reason for task in tasks.values() if task.state is State.FAILED})
     print(f"{len(tasks)} tasks: {dict(states)}; {dict(strikes)}; attempts {sum(t.attempt for t in tasks.values())}")
     assert states[State.COMPLETED] > 0.9 * len(tasks), states

@@ -121,6 +121,34 @@ async def test_who_allows_no_second_attempt_gets_an_honest_failure(stand, ada):
     assert "the worker was killed" in done["reason"]
 
 
+async def test_what_was_handed_back_waits_for_the_next_beat(stand, ada):
+    """A worker that takes nothing this moment must not use up a task's hand-backs within milliseconds."""
+    async with stand.dial(*ada) as link:
+        await link.beat()
+        task = await stand.send(ada[0])
+        deliver = await link.receive("deliver")
+        await link.settled(await link.say("handed_back", deliver, begun=False, reason="stopping"))
+        waiting = await stand.send(ada[0], "another", context_id="c2")
+        assert (await stand.task(task["id"]))["attempt"] == 1
+        assert (await stand.task(waiting["id"]))["attempt"] == 0
+        await link.beat(capacity=2)
+        again = [await link.receive("deliver") for _ in range(2)]
+        assert [(one["task_id"], one["attempt"]) for one in again] == [(task["id"], 2), (waiting["id"], 1)]
+
+
+async def test_a_failed_workspace_refuses_what_is_new_and_keeps_what_waits(stand, ada):
+    async with stand.dial(*ada) as link:
+        await link.beat(capacity=0)
+        kept = await stand.send(ada[0])
+        assert await link.beat(capacity=0, runtime_state="wedged", quarantine="5 restarts within 10 min") == "failed"
+        refused = await stand.send(ada[0], status=409)
+        facts = refused["facts"]["availability"]
+        assert (facts["status"], facts["restart"], facts["retry_after"]) == ("failed", "given_up", None)
+        assert "operator" in facts["reason"]
+        waited = await stand.task(kept["id"], wait=60)
+        assert (waited["state"], waited["availability"]["status"]) == ("submitted", "failed")
+
+
 async def test_a_repeated_frame_is_settled_and_changes_nothing(stand, ada):
     async with stand.dial(*ada) as link:
         await link.beat()

@@ -169,6 +169,9 @@ class Dispatch:
         if isinstance(frame, Finished | HandedBack):
             line.inflight.discard(key)
             line.holding.discard(key)
+            if isinstance(frame, HandedBack) and not frame.begun:
+                # Its worker did not want it: before its next beat says what it takes it would be given it again.
+                line.places = 0
             self._ledger.claim(UUID(lease.id))
         line.stuck.moved(key)
         line.pending_frames += 1

@@ -97,6 +97,7 @@ _WORKER: Final = (
         witnesses=_SUPERVISOR,
         recovery=_RESTART,
         anywhere=True,
+        alone=True,
     ),
     _lie(
         "lock-deadlock",

@@ -220,3 +220,19 @@ async def test_an_agent_may_answer_with_a_message(agent, rpc, message):
     assert said["role"] == "ROLE_AGENT"
     assert said["parts"] == [{"text": "hi"}]
     assert said["taskId"]
+
+
+async def test_what_a_message_lacks_is_named(rpc, agent):
+    error = (await rpc("SendMessage", {"message": {"messageId": "m"}}))["error"]
+    assert error["code"] == -32602
+    fields = [violation["field"] for violation in error["data"][1]["fieldViolations"]]
+    assert fields == ["message.role", "message.parts"]
+
+
+async def test_a_client_that_asks_for_the_extension_is_told_that_it_is_in_use(http, base, agent, message):
+    body = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {"message": message()}}
+    uri = "https://truebeat.dev/extensions/availability/v1"
+    headers = {"A2A-Version": "1.0", "A2A-Extensions": f"https://example.com/other, {uri}"}
+    assert (await http.post(base, json=body, headers=headers)).headers["a2a-extensions"] == uri
+    answer = await http.post(base, json=body, headers={"A2A-Version": "1.0"})
+    assert "a2a-extensions" not in answer.headers

@@ -32,7 +32,7 @@ from truebeat.server.store import workspaces as workspace_store
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
 
     from truebeat.clock import Clock
     from truebeat.server.a2a.loaded import Loaded
@@ -103,6 +103,8 @@ class A2AEndpoint:
         if "\x00" in below or b"%00" in scope["query_string"]:
             raise wire.invalid_params("NUL characters are refused")
         if below in _CARDS:
+            # Whoever reads the card will ask next.
+            self._begin_loading()
             await (await self._card(scope, workspace_id, merged=below != _CARD))(scope, receive, send)
             return
         caller = await self._caller(scope, workspace_id)
@@ -130,7 +132,7 @@ class A2AEndpoint:
             else:
                 await loaded.rest(scope, receive, send, below)
 
-        await while_connected(serve, content, receive, send)
+        await while_connected(serve, content, receive, _activating(scope, send))
 
     # --- who asks ----------------------------------------------------------------------------------------------------
 
@@ -220,13 +222,16 @@ class A2AEndpoint:
     # --- the SDK -----------------------------------------------------------------------------------------------------
 
     async def _load(self) -> tuple[Loaded, Push | None]:
-        if self._loading is None:
-            self._loading = spawn(self._import(), name="a2a-sdk")
         try:
-            return await asyncio.shield(self._loading)
+            return await asyncio.shield(self._begin_loading())
         except Exception:
             self._loading = None
             raise
+
+    def _begin_loading(self) -> asyncio.Task[tuple[Loaded, Push | None]]:
+        if self._loading is None:
+            self._loading = spawn(self._import(), name="a2a-sdk")
+        return self._loading
 
     async def _import(self) -> tuple[Loaded, Push | None]:
         modules = await asyncio.to_thread(
@@ -244,6 +249,21 @@ class A2AEndpoint:
         _, pushing = await self._load()
         if pushing is not None:
             await pushing.run()
+
+
+def _activating(scope: Scope, send: Send) -> Send:
+    """Tells a client that asked for the availability extension that it is in use."""
+    asked = {uri.strip() for uri in wire.header(scope, b"a2a-extensions").split(",")}
+    if availability.URI not in asked:
+        return send
+
+    async def told(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [*message.get("headers", ()), (b"a2a-extensions", availability.URI.encode())]
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return told
 
 
 @contextmanager

@@ -15,7 +15,6 @@ from a2a.utils.errors import (
     TaskNotFoundError,
     UnsupportedOperationError,
 )
-from a2a.utils.proto_utils import validate_proto_required_fields
 from google.protobuf.json_format import ParseDict
 
 from truebeat.server.a2a import requests, views
@@ -97,7 +96,6 @@ class MailboxHandler(RequestHandler):
                 return
 
     async def _send(self, params: pb.SendMessageRequest, caller: Caller) -> TaskView:
-        validate_proto_required_fields(params)
         new = requests.new_task(params)
         if any(part.media_type for part in params.message.parts):
             requests.check_media_types(params.message, await self._cards.input_modes(caller))

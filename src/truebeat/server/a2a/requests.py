@@ -39,8 +39,10 @@ STATES: dict[pb.TaskState, State] = {
 def new_task(params: pb.SendMessageRequest) -> NewTask:
     """Errors: InvalidParams, TaskNotFound (its taskId is none of ours)."""
     message = params.message
-    if not message.parts:
-        raise InvalidParamsError("message.parts: at least one part is needed")
+    missing = [name for name in ("message_id", "role", "parts") if not getattr(message, name)]
+    if missing:
+        violations = [{"field": f"message.{name}", "message": "Field is required."} for name in missing]
+        raise InvalidParamsError(f"message: needs {', '.join(missing)}", data={"errors": violations})
     for place, part in enumerate(message.parts):
         if part.WhichOneof("content") is None:
             raise InvalidParamsError(f"message.parts[{place}]: one of text, raw, url, data is needed")

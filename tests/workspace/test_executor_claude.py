@@ -19,6 +19,7 @@ from truebeat.workspace.executors.base import (
     ConfigurationError,
     InPhase,
     InterruptedTurnError,
+    Progress,
     Result,
     Text,
     ToolFinished,
@@ -282,6 +283,20 @@ async def test_a_dead_cli_in_a_turn_fails_its_probe_and_is_killed_when_the_turn_
     assert dead(pid)
     assert executor.runtime_pid == pid
     assert "did not answer" in executor.exit_text()
+
+
+async def test_a_turn_that_is_stopped_while_a_probe_is_on_costs_no_client(rig: Rig) -> None:
+    executor = await rig.open(interrupt_timeout="60")
+    pid = executor.runtime_pid
+    turn = Running(executor, "fault:silent-turn")
+    await turn.seen(lambda output: isinstance(output, Progress))
+    probing = asyncio.get_running_loop().create_task(executor.probe())
+    await asyncio.sleep(0)
+    await turn.stop()
+    await probing
+    assert executor.runtime_pid == pid
+    assert (await ask(executor, "again"))[-1] == Result("pong: again")
+    assert executor.runtime_pid == pid
 
 
 async def test_an_abandoned_turn_ends_at_once(rig: Rig) -> None:

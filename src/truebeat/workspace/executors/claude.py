@@ -62,7 +62,7 @@ class ClaudeExecutor(Executor):
         self._sdk: Any = None
         self._reader: Reader | None = None
         self._moved_at = 0.0
-        #: probes that were begun since one was answered
+        #: probes in a row that failed or were given up
         self._unanswered = 0
         self._noted = ""
 
@@ -103,6 +103,7 @@ class ClaudeExecutor(Executor):
             raise InterruptedTurnError(claude_recovery.said(error)) from error
         reader = self._reader = Reader(self._sdk)
         try:
+            self._unanswered = 0
             self._move()
             await connection.send(
                 (_INTERRUPTED if turn.interrupted else "") + (_BEGUN_ANEW if anew else "") + turn.text
@@ -216,12 +217,12 @@ class ClaudeExecutor(Executor):
             raise TurnError(client.lost)
         if ended is not None:
             raise ended
-        self._unanswered += 1
         try:
             status = await connection.client.get_mcp_status()
-        except Exception:
-            if client.may_exit and not connection.alive():
+        except BaseException as error:
+            if isinstance(error, Exception) and client.may_exit and not connection.alive():
                 return  # it has just exited on purpose; the next probe opens another one
+            self._unanswered += 1
             raise
         self._unanswered = 0
         self._explain_silence(status)

@@ -42,10 +42,10 @@ class Sessions:
         return self._known.get(context, "")
 
     async def put(self, context: str, session: str) -> None:
-        if self._known.get(context) == session:
-            return
-        self._known.pop(context, None)
+        same = self._known.pop(context, None) == session
         self._known[context] = session
+        if same:
+            return
         while len(self._known) > LIMIT:
             del self._known[next(iter(self._known))]
         await self._save()

@@ -86,6 +86,7 @@ def _tell(stage: Stage, story: Story) -> Times:
             lie.wedge()
             degraded_seen, reason = lie.admitted()
             restarted, online_again, after = lie.recovered()
+            told, answered = lie.asked_meanwhile()
     times = Times(
         workspace=victim.name,
         agents=len(AGENTS),
@@ -94,8 +95,10 @@ def _tell(stage: Stage, story: Story) -> Times:
         beats_unmoved=lie.beats,
         degraded_seen=degraded_seen,
         reason=reason,
+        sender_told=told,
         restarted=restarted,
         online_again=online_again,
+        message_answered=answered,
         generation_before=victim.generation,
         generation_after=after,
         total=stage.clock.monotonic() - begin,
@@ -205,23 +208,44 @@ class _Lie:
         return False
 
     def recovered(self) -> tuple[float, float, int]:
-        """Seconds from the stop to the new generation's start and to the online event, and that generation."""
-        before, restarted = self._victim.generation, 0.0
-        self._stage.until(lambda: self._generation() > before, RECOVERY_LIMIT, "no new generation started")
-        restarted = self._stage.clock.monotonic() - self._stopped_at
-        after = self._generation()
-        self._story.restarted(restarted, after)
-        kind = "WORKSPACE_ONLINE"
-        self._stage.until(
-            lambda: self._subscriber.find(kind, self._victim.id, self._stopped_at) is not None,
-            RECOVERY_LIMIT,
-            "it did not come back",
-        )
+        """Seconds from the stop to the online event and to the new generation's start (0 if its worker repaired it in
+        place), and the generation that works.
+        """
+        kind, restarted = "WORKSPACE_ONLINE", 0.0
+
+        def online() -> bool:
+            nonlocal restarted
+            if not restarted and self._generation() > self._victim.generation:
+                restarted = self._stage.clock.monotonic() - self._stopped_at
+                self._story.restarted(restarted, self._generation())
+            return self._subscriber.find(kind, self._victim.id, self._stopped_at) is not None
+
+        self._stage.until(online, RECOVERY_LIMIT, "it did not come back")
         found = self._subscriber.find(kind, self._victim.id, self._stopped_at)
         assert found is not None  # noqa: S101 - the wait above said so
-        online_again = found[0] - self._stopped_at
-        self._story.recovered(online_again, self._victim.name, after)
+        online_again, after = found[0] - self._stopped_at, self._generation()
+        if not restarted and after > self._victim.generation:
+            restarted = online_again
+        self._story.recovered(online_again, self._victim.name, after, in_place=not restarted)
         return restarted, online_again, after
+
+    def asked_meanwhile(self) -> tuple[float, float]:
+        """A message while it can't work: seconds until its sender knows why, and until the answer is there."""
+        from truebeat.protocol.tasks import NewTask
+
+        clock = self._stage.clock
+        self._client.workspaces.restart(self._victim.id)
+        self._story.ordered(clock.monotonic() - self._stopped_at, self._victim.name)
+        sent = clock.monotonic()
+        task = self._client.tasks.send(self._victim.id, NewTask(text="are you there?"))
+        told = clock.monotonic() - sent
+        facts = task.availability
+        reason = "it was taken at once" if facts is None or facts.able else facts.reason
+        self._story.told(clock.monotonic() - self._stopped_at, told, reason)
+        self._stage.until(lambda: self._client.tasks.get(task.id).final, RECOVERY_LIMIT, "the message was not answered")
+        answered = clock.monotonic()
+        self._story.answered(answered - self._stopped_at, self._client.tasks.get(task.id).answer)
+        return told, answered - sent
 
     def _generation(self) -> int:
         return self._client.workspaces.get(self._victim.id).generation

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 class Times(msgspec.Struct, kw_only=True):
     """What the demo measured. Seconds; those of the lie count from the moment the runtime was stopped.
 
+    restarted: when a new generation was started, 0 if the worker repaired it in place.
+    sender_told, message_answered: of a message sent during a restart, from then.
+
     beats_unmoved: beats that arrived after the stop while the status still said online: a heartbeat that only proves a
     living process would have gone on like that for ever.
     """
@@ -29,8 +32,10 @@ class Times(msgspec.Struct, kw_only=True):
     beats_unmoved: int
     degraded_seen: float
     reason: str
+    sender_told: float
     restarted: float
     online_again: float
+    message_answered: float
     generation_before: int
     generation_after: int
     total: float
@@ -74,12 +79,24 @@ class Story:
         status = looks.status_markup(Status.DEGRADED)
         self.step(seconds, f"{status}: [bold]{marked(name)}[/] admits it: {marked(reason)}")
 
+    def ordered(self, seconds: float, name: str) -> None:
+        self.step(
+            seconds, f"an operator restarts [bold]{marked(name)}[/], and in that moment somebody asks it something"
+        )
+
+    def told(self, seconds: float, waited: float, reason: str) -> None:
+        self.step(seconds, f"the sender knows after {waited * 1000:.0f} ms: {marked(reason)}")
+
+    def answered(self, seconds: float, answer: str) -> None:
+        self.step(seconds, f"the message was kept, and the new worker answers it: {marked(answer, 80)}\n")
+
     def restarted(self, seconds: float, generation: int) -> None:
         self.step(seconds, f"the dead runtime and its worker are gone; generation {generation} is starting")
 
-    def recovered(self, seconds: float, name: str, generation: int) -> None:
+    def recovered(self, seconds: float, name: str, generation: int, *, in_place: bool) -> None:
         status = looks.status_markup(Status.ONLINE)
-        self.step(seconds, f"{status}: [bold]{marked(name)}[/], generation {generation}, works again\n")
+        how = "its worker gave it a new runtime in place, and" if in_place else f"generation {generation}"
+        self.step(seconds, f"{status}: [bold]{marked(name)}[/]: {how} a canary passed")
 
     def ending(self, times: Times) -> None:
         if self._out is None:
@@ -93,11 +110,14 @@ class Story:
             ("server and database up", times.server_up),
             (f"{times.agents} agents online, from then", times.fleet_online),
             ("runtime stopped -> degraded seen by a subscriber", times.degraded_seen),
-            ("runtime stopped -> new generation started", times.restarted),
             ("runtime stopped -> online again", times.online_again),
+            ("message during a restart -> its sender knows why it waits", times.sender_told),
+            ("message during a restart -> answered", times.message_answered),
             ("the whole demo so far", times.total),
         ):
             rows.add_row(label, f"{seconds:.2f} s")
+        if times.restarted:
+            rows.add_row("runtime stopped -> new generation started", f"{times.restarted:.2f} s")
         self._out.print(rows)
         self._out.print(
             f"\nA heartbeat that only proves a living process would have said [green]online[/] all the time: "

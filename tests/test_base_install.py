@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,14 @@ def test_the_wheel_holds_the_sql(bare):
     ).stdout
     assert "0001" in listing
     assert "workspaces.sql" in listing
+
+
+def test_the_wheel_holds_the_page_that_the_sources_make(bare):
+    wheel = next(bare.parents[2].glob("*.whl"))
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name.removeprefix("truebeat/server/canvas_dist/") for name in archive.namelist()}
+        page = archive.read("truebeat/server/canvas_dist/index.html").decode()
+    asked = re.findall(r'(?:src|href)="/(assets/[^"]+)"', page)
+    assert {name.rpartition(".")[2] for name in asked} == {"js", "css", "svg"}
+    assert set(asked) <= names
+    assert not [name for name in names if "node_modules" in name or name.endswith((".ts", ".tsx"))]

@@ -85,6 +85,14 @@ async def test_a_key_means_one_task(api, ada, bob):
     assert (await api("GET", f"/workspaces/{ada[0]}/tasks")).json()["total"] == 3
 
 
+async def test_a_key_still_means_its_task_when_the_workspace_takes_nothing_new(api, ada, monkeypatch):
+    first = await send(api, ada[0], key="k")
+    monkeypatch.setattr("truebeat.server.services.mailbox.MAILBOX_LIMIT", 1)
+    await send(api, ada[0], key="another", status=413)
+    assert (await send(api, ada[0], key="k"))["id"] == first["id"]
+    await send(api, ada[0], key="k", text="another message", status=413)
+
+
 async def test_without_a_key_the_same_message_is_another_task(api, ada):
     message = {"messageId": "m1", "role": "user"}
     first, second = [await send(api, ada[0], message=message) for _ in range(2)]

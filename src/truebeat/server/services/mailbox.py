@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID, uuid4
 
 import msgspec
@@ -14,9 +13,11 @@ from truebeat.domain import access, delivery
 from truebeat.domain.delivery import OnInterrupt, State
 from truebeat.domain.health import Status, rejects_work
 from truebeat.errors import Conflict, Forbidden, Gone, Invalid, NotFound, TooLarge, TruebeatError, Unavailable
-from truebeat.protocol.delivery import MESSAGE_LIMIT, Sender
-from truebeat.protocol.tasks import KEY_LIMIT, Availability, TaskPage, TaskView, Update
+from truebeat.protocol.delivery import Sender
+from truebeat.protocol.tasks import Availability, TaskPage, TaskView, Update
 from truebeat.server.services import availability, task_views
+from truebeat.server.services.ledger import KEY_LIFE
+from truebeat.server.services.message_bounds import check_size, fingerprint
 from truebeat.server.store import tasks as task_store
 from truebeat.server.store import workspaces as workspace_store
 from truebeat.server.store.tasks import Filter, Key, NewRow, TaskRow
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
 #: tasks that wait in one mailbox at most
 MAILBOX_LIMIT: Final = 10_000
-#: characters of a whole A2A message and its metadata, as JSON
-ENVELOPE_LIMIT: Final = 2 * MESSAGE_LIMIT
 #: seconds within which the tasks of a removed workspace are rejected, if the database answers
 REJECTED_WITHIN: Final = 5.0
 #: updates read from the database at once
@@ -79,7 +78,29 @@ class Mailbox:
         if not access.may_send(principal, str(workspace_id)):
             raise Forbidden("this token may not send to that workspace")
         lease = await self._living(workspace_id)
-        _check_size(new, idempotency_key)
+        check_size(new, idempotency_key)
+        if new.task_id is not None:
+            self._admit(lease, new, principal)
+            return await self._reply(new.task_id, lease, new, principal)
+        row = self._row(workspace_id, new, principal, client=client)
+        key = None
+        if idempotency_key:
+            sender = f"{row.sender.kind}:{row.sender.id}"
+            key = Key(sender, workspace_id, idempotency_key, row.id, fingerprint(new), row.at)
+        try:
+            self._admit(lease, new, principal)
+        except TruebeatError:
+            # What was accepted under this key is still accepted, whatever became of the workspace since.
+            if key is None or (earlier := await self._earlier(key)) is None:
+                raise
+            return await self.get(earlier, principal)
+        submitted = await self._ledger.submit(row, key)
+        if submitted.repeated:
+            return await self.get(submitted.task_id, principal)
+        return await self._with_facts(task_views.of_new(row), principal)
+
+    def _admit(self, lease: Lease, new: NewTask, principal: Principal) -> None:
+        """Errors: Conflict, Unavailable, TooLarge: why this message is not taken now."""
         facts = self._facts(lease, principal)
         if rejects_work(lease.record):
             raise Conflict(f"not accepted: {facts.reason}", availability=msgspec.to_builtins(facts))
@@ -89,23 +110,16 @@ class Mailbox:
                 retry_after=facts.retry_after or 5,
                 availability=msgspec.to_builtins(facts),
             )
-        if new.task_id is not None:
-            return await self._reply(new.task_id, lease, new, principal)
-        if facts.queued >= MAILBOX_LIMIT:
+        if new.task_id is None and facts.queued >= MAILBOX_LIMIT:
             raise TooLarge(
                 f"the mailbox of {lease.name} is full ({MAILBOX_LIMIT} messages wait); send again later",
                 limit=MAILBOX_LIMIT,
                 retry_after=30,
             )
-        row = self._row(workspace_id, new, principal, client=client)
-        key = None
-        if idempotency_key:
-            sender = f"{row.sender.kind}:{row.sender.id}"
-            key = Key(sender, workspace_id, idempotency_key, row.id, _fingerprint(new), row.at)
-        submitted = await self._ledger.submit(row, key)
-        if submitted.repeated:
-            return await self.get(submitted.task_id, principal)
-        return await self._with_facts(task_views.of_new(row), principal)
+
+    async def _earlier(self, key: Key) -> UUID | None:
+        async with self._database.acquire() as connection:
+            return await task_store.find_key(connection, key, key.at - KEY_LIFE)
 
     async def cancel(self, task_id: UUID, principal: Principal) -> TaskView:
         """A queued one ends at once; a held one when its worker answers (cancel_requested is set until then); one whose
@@ -364,21 +378,3 @@ class Mailbox:
             except TruebeatError:
                 view.availability.position = None
         return view
-
-
-def _check_size(new: NewTask, key: str) -> None:
-    if not new.text and not new.parts:
-        raise Invalid("text: a message needs a text or parts")
-    if len(key) > KEY_LIMIT:
-        raise Invalid(f"Idempotency-Key: at most {KEY_LIMIT} characters")
-    size = len(new.text) + (len(msgspec.json.encode(new.parts)) if new.parts else 0)
-    if len(new.text) > MESSAGE_LIMIT or size > ENVELOPE_LIMIT:
-        raise TooLarge(f"a message is at most {MESSAGE_LIMIT} characters", limit=MESSAGE_LIMIT)
-    rest: list[Any] = [thing for thing in (new.message, new.metadata) if thing]
-    if rest and len(msgspec.json.encode(rest)) > ENVELOPE_LIMIT:
-        raise TooLarge(f"a message with its metadata is at most {ENVELOPE_LIMIT} bytes", limit=ENVELOPE_LIMIT)
-
-
-def _fingerprint(new: NewTask) -> bytes:
-    said = (new.text, new.parts, new.context_id, new.on_unavailable, new.on_interrupt, new.priority)
-    return hashlib.sha256(msgspec.json.encode(said)).digest()

@@ -148,6 +148,12 @@ async def keep_keys(conn: Any, keys: Sequence[Key], expired: datetime) -> dict[t
     }
 
 
+async def find_key(conn: Any, key: Key, expired: datetime) -> UUID | None:
+    """The task that this key means already, if it was kept for the same message."""
+    row = await conn.fetchrow(_SQL["find_key"], key.sender, key.workspace_id, key.key, expired)
+    return row["task_id"] if row is not None and row["fingerprint"] == key.fingerprint else None
+
+
 async def prune_keys(conn: Any, before: datetime) -> None:
     await conn.execute(_SQL["prune_keys"], before)
 

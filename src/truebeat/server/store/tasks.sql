@@ -27,6 +27,11 @@ SET task_id = CASE WHEN kept.at < $7 THEN excluded.task_id ELSE kept.task_id END
     at = CASE WHEN kept.at < $7 THEN excluded.at ELSE kept.at END
 RETURNING sender, workspace_id, key, task_id, fingerprint
 
+-- name: find_key
+SELECT task_id, fingerprint
+FROM idempotency_keys
+WHERE sender = $1 AND workspace_id = $2 AND key = $3 AND at >= $4
+
 -- name: prune_keys
 DELETE FROM idempotency_keys
 WHERE at < $1

@@ -183,6 +183,35 @@ async def test_a_lost_delivery_is_repeated_and_a_held_one_is_not(stand, ada):
     assert (await stand.task(lost["id"]))["answer"] == "found"
 
 
+@pytest.mark.parametrize("begun", [False, True])
+async def test_an_ending_that_is_being_written_is_neither_lost_nor_delivered_again(stand, ada, begun):
+    """After a reconnect the ending races the comparison of who holds what."""
+    count = 8
+    async with stand.dial(*ada) as link:
+        await link.beat(capacity=count)
+        for number in range(count):
+            await stand.send(ada[0], context_id=f"c{number}")
+        delivers = [await link.receive("deliver") for _ in range(count)]
+        if begun:
+            for deliver in delivers:
+                await link.begin(deliver)
+    async with stand.dial(*ada) as link:
+        holding = [f"{deliver['task_id']}/1" for deliver in delivers]
+        beat = asyncio.ensure_future(link.beat(capacity=0, holding=holding))
+        await asyncio.sleep(0)
+        for deliver in delivers:
+            await link.say("finished", deliver, state="completed", text="done")
+        await beat
+        for deliver in delivers:
+            done = await stand.becomes(deliver["task_id"], "completed")
+            assert (done["attempt"], done["answer"]) == (1, "done")
+        await link.beat(capacity=count)
+        fresh = await stand.send(ada[0], "fresh")
+        assert (await link.receive("deliver"))["task_id"] == fresh["id"]
+        assert not link.came.get("deliver")
+    assert await stand.events("TASK_REQUEUED") == []
+
+
 async def test_what_a_supervisor_holds_and_should_not_is_canceled(stand, ada):
     async with stand.dial(*ada) as link:
         await link.beat(capacity=0, holding=[f"{uuid4()}/7", "nonsense", "a/b/c"])

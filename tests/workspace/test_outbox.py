@@ -74,6 +74,34 @@ def test_a_repeated_delivery_is_not_done_twice() -> None:
     assert not box.taken(task)
 
 
+@pytest.mark.parametrize("ending", ["finished", "given back"])
+def test_the_echo_of_a_delivery_that_is_settled_is_passed_over(ending: str) -> None:
+    box, task = Outbox(), deliver()
+    if ending == "finished":
+        box.taken(task)
+        last = box.up(finished(task))
+    else:
+        last = box.refused(task, "no room")
+    assert last is not None
+    box.settled(last.n)
+    assert not box.taken(task), "nobody would ever answer it"
+    assert box.refused(task, "no room") is None
+    assert (box.holding, box.room(1)) == ([], 1)
+    assert box.taken(deliver(attempt=2))
+
+
+def test_what_is_settled_is_remembered_within_a_bound() -> None:
+    box = Outbox()
+    for number in range(outbox.DONE_LIMIT + 1):
+        task = deliver(f"t{number}")
+        box.taken(task)
+        last = box.up(finished(task))
+        assert last is not None
+        box.settled(last.n)
+    assert box.taken(deliver("t0"))
+    assert not box.taken(deliver("t1"))
+
+
 def test_a_lost_worker_hands_back_what_it_held_and_says_whether_it_had_begun() -> None:
     box = Outbox()
     first, second, ended, newer = deliver("a"), deliver("b"), deliver("c"), deliver("d", generation=2)
@@ -203,6 +231,8 @@ class Supervision(RuleBasedStateMachine):
         #: unsettled, in order
         self.waiting: list[Any] = []
         self.gone: set[int] = set()
+        #: whose ending was settled: never taken again
+        self.done: set[tuple[str, int, int]] = set()
         #: (task, generation, attempt) -> "held", "ended"; absent: neither
         self.state: dict[tuple[str, int, int], str] = {}
         self.begun: set[tuple[str, int, int]] = set()
@@ -211,8 +241,8 @@ class Supervision(RuleBasedStateMachine):
     def deliver(self, task: str, generation: int, attempt: int) -> Any:
         what = deliver(task, generation, attempt)
         key = (task, generation, attempt)
-        assert self.box.taken(what) == (key not in self.state)
-        if key not in self.state:
+        assert self.box.taken(what) == (key not in self.state and key not in self.done)
+        if key not in self.state and key not in self.done:
             self.state[key] = "held"
             self.begun.discard(key)
         return multiple(what)
@@ -272,6 +302,7 @@ class Supervision(RuleBasedStateMachine):
         if isinstance(frame, Finished | HandedBack):
             key = (frame.task_id, frame.generation, frame.attempt)
             del self.state[key]
+            self.done.add(key)
             of_attempt = [
                 other
                 for other in self.waiting

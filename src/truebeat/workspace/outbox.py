@@ -10,7 +10,7 @@ progress is old by then. Beginnings and endings never are; so many endings unset
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
@@ -28,6 +28,8 @@ ARTIFACT_LIMIT: Final = RESULT_LIMIT
 ENVELOPE: Final = 256
 #: attempts that are held at most, ended ones included
 HELD_LIMIT: Final = 256
+#: settled attempts that are remembered
+DONE_LIMIT: Final = 1024
 #: reports that are kept; the oldest goes first
 REPORT_LIMIT: Final = 32
 
@@ -86,6 +88,8 @@ class Outbox:
     def __init__(self) -> None:
         self._last = 0
         self._held: dict[Key, _Attempt] = {}
+        #: the last attempts whose ending the server has: a delivery of one is an echo, and nobody would answer it
+        self._done: OrderedDict[Key, None] = OrderedDict()
         #: by number, which is also the order they went up
         self._unsettled: dict[int, Frame] = {}
         self._reported: dict[int, float] = {}
@@ -98,8 +102,11 @@ class Outbox:
     # --- tasks ---
 
     def taken(self, deliver: Deliver) -> bool:
-        """A task came and goes to the worker. False: it is held already (or there is no place), so it must not."""
-        if _key(deliver) in self._held or len(self._held) >= HELD_LIMIT:
+        """A task came and goes to the worker. False: it must not, because it is held already, was ended and settled
+        (a server that had not written the ending yet sends it again), or there is no place.
+        """
+        key = _key(deliver)
+        if key in self._held or key in self._done or len(self._held) >= HELD_LIMIT:
             return False
         self._held[_key(deliver)] = _Attempt()
         return True
@@ -172,6 +179,9 @@ class Outbox:
             for number in attempt.numbers:
                 self._unsettled.pop(number, None)
             del self._held[_key(frame)]
+            self._done[_key(frame)] = None
+            if len(self._done) > DONE_LIMIT:
+                self._done.popitem(last=False)
             return
         attempt.numbers.discard(n)
         if isinstance(frame, Chunk):

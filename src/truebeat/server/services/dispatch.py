@@ -71,6 +71,8 @@ class _Line:
         self.holding: set[str] = set()
         #: delivered over this link or known to be held, and not ended: "task/attempt"
         self.inflight: set[str] = set()
+        #: their endings came and are being written: neither lost nor to be delivered again
+        self.ending: set[str] = set()
         self.stuck = Stuck()
         self.pending_frames = 0
         self.pending_weight = 0
@@ -169,6 +171,7 @@ class Dispatch:
         if isinstance(frame, Finished | HandedBack):
             line.inflight.discard(key)
             line.holding.discard(key)
+            line.ending.add(key)
             if isinstance(frame, HandedBack) and not frame.begun:
                 # Its worker did not want it: before its next beat says what it takes it would be given it again.
                 line.places = 0
@@ -183,6 +186,8 @@ class Dispatch:
     def _written(self, line: _Line, frame: Frame, weight: int, done: asyncio.Future[delivery.Outcome | None]) -> None:
         line.pending_frames -= 1
         line.pending_weight -= weight
+        if isinstance(frame, Finished | HandedBack):
+            line.ending.discard(f"{frame.task_id}/{frame.attempt}")
         self._pending_weight -= weight
         if done.cancelled() or (error := done.exception()) is not None:
             if not done.cancelled() and not isinstance(error, TruebeatError):
@@ -263,6 +268,8 @@ class Dispatch:
                 events.append((held.id, delivery.LeaseExpired(held.generation, held.attempt, reason)))
             elif held.generation == generation:
                 by_ledger.add(key)
+                if key in line.ending:
+                    continue
                 if key in line.holding or key in line.inflight:
                     line.inflight.add(key)
                 elif held.state is State.SUBMITTED and not held.cancel_requested:

@@ -1,13 +1,14 @@
 /** The page: a login until there is a session, then the shell around graph, list and panel. */
 
-import { useCallback, useEffect, useState } from "react";
+import { useCallback, useEffect, useMemo, useState } from "react";
 import { ApiError, call, inWords, onSignedOut } from "./api";
 import { Canvas } from "./canvas/Canvas";
-import { focusCard } from "./canvas/roving";
+import { closePanel } from "./canvas/roving";
 import { type Login as LoginBody, paths, type SessionView } from "./generated";
 import { Live } from "./live";
 import { Panel } from "./panel/Panel";
 import { go, spot, useSpot } from "./place";
+import { AbilitiesContext, abilitiesOf } from "./role";
 import { Empty } from "./shell/Empty";
 import { Help } from "./shell/Help";
 import { List } from "./shell/List";
@@ -69,6 +70,7 @@ function Shell({ session, leave }: { session: SessionView; leave: () => void }) 
   const members = useMembers();
   const connection = useConnection();
   const [help, setHelp] = useState(false);
+  const abilities = useMemo(() => abilitiesOf(session.role), [session.role]);
 
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
@@ -77,11 +79,7 @@ function Shell({ session, leave }: { session: SessionView; leave: () => void }) 
         event.target.closest("input, textarea, select, [contenteditable]");
       if (event.key === "Escape") {
         if (help) setHelp(false);
-        else if (spot().selected) {
-          const back = spot().selected;
-          go({ selected: null });
-          if (back) focusCard(back);
-        }
+        else closePanel();
         return;
       }
       if (typing || event.altKey || event.ctrlKey || event.metaKey) return;
@@ -90,6 +88,8 @@ function Shell({ session, leave }: { session: SessionView; leave: () => void }) 
         document.getElementById("search")?.focus();
       } else if (event.key === "?") {
         setHelp((open) => !open);
+      } else if (event.key === "n") {
+        document.getElementById("notices-button")?.click();
       } else if (event.key === "l") {
         go({ view: spot().view === "list" ? "graph" : "list" });
       }
@@ -99,16 +99,24 @@ function Shell({ session, leave }: { session: SessionView; leave: () => void }) 
   }, [help]);
 
   return (
-    <div className={`shell${selected ? " has-panel" : ""}`}>
-      <a className="skip" href="#fleet">
-        Skip to the fleet
-      </a>
-      <TopBar session={session} leave={leave} help={() => setHelp(true)} />
-      <main id="fleet" className="fleet" aria-label="Fleet" tabIndex={-1}>
-        {members.length === 0 && connection === "live" ? <Empty /> : view === "list" ? <List /> : <Canvas />}
-      </main>
-      {selected && <Panel key={selected} id={selected} live={live} role={session.role} />}
-      {help && <Help close={() => setHelp(false)} />}
-    </div>
+    <AbilitiesContext value={abilities}>
+      <div className={`shell${selected ? " has-panel" : ""}`}>
+        <a className="skip" href="#fleet">
+          Skip to the fleet
+        </a>
+        <TopBar session={session} leave={leave} help={() => setHelp(true)} />
+        <main id="fleet" className="fleet" aria-label="Fleet" tabIndex={-1}>
+          {members.length === 0 && connection === "live" ? (
+            <Empty />
+          ) : view === "list" ? (
+            <List />
+          ) : (
+            <Canvas />
+          )}
+        </main>
+        {selected && <Panel key={selected} id={selected} live={live} />}
+        {help && <Help close={() => setHelp(false)} />}
+      </div>
+    </AbilitiesContext>
   );
 }

@@ -1,6 +1,6 @@
 /** The one way to call the server. The session is an HttpOnly cookie, so nothing here holds a secret. */
 
-import type { Problem } from "./generated";
+import { type EventPage, type Problem, paths } from "./generated";
 
 /** What the server refused, in its own words. */
 export class ApiError extends Error {
@@ -76,6 +76,23 @@ async function read(answer: Response): Promise<Problem> {
       title: answer.statusText,
       detail: `the server answered ${answer.status}`,
     };
+  }
+}
+
+/** Events after `since`. A log that was pruned begins where it begins: 410 names the first that is kept. */
+export async function eventsSince(since: number, query: Query, signal?: AbortSignal): Promise<EventPage> {
+  const ask = (from: number) => {
+    const options: Options = { query: { ...query, since: from } };
+    if (signal) options.signal = signal;
+    return call<EventPage>("GET", paths.events, options);
+  };
+  try {
+    return await ask(since);
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status !== 410) throw error;
+    const first = Number(error.problem.facts.first ?? Number.NaN);
+    if (Number.isNaN(first)) throw error;
+    return ask(first - 1);
   }
 }
 

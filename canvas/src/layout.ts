@@ -56,9 +56,10 @@ export class Arranger {
 
   arrange(members: readonly Member[]): Layout {
     const byId = new Map(members.map((member) => [member.id, member]));
+    const parents = new Set(members.map((member) => member.parentId));
     const teams = new Map<string, Member[]>();
     for (const member of members) {
-      const team = teamOf(member, byId);
+      const team = teamOf(member, byId, parents);
       const list = teams.get(team);
       if (list) list.push(member);
       else teams.set(team, [member]);
@@ -100,7 +101,11 @@ export class Arranger {
 }
 
 /** The id of its hierarchy's root, or "role:NAME" for one that has neither parent nor children. */
-function teamOf(member: Member, byId: ReadonlyMap<string, Member>): string {
+function teamOf(
+  member: Member,
+  byId: ReadonlyMap<string, Member>,
+  parents: ReadonlySet<string | null>,
+): string {
   const seen = new Set<string>();
   let top = member;
   while (top.parentId && !seen.has(top.id)) {
@@ -109,8 +114,7 @@ function teamOf(member: Member, byId: ReadonlyMap<string, Member>): string {
     if (!parent) break;
     top = parent;
   }
-  if (top !== member) return top.id;
-  for (const other of byId.values()) if (other.parentId === member.id) return member.id;
+  if (top !== member || parents.has(member.id)) return top.id;
   return `role:${member.role || LONE}`;
 }
 

@@ -3,7 +3,7 @@
  * event; a gap that the server no longer has leads to a new snapshot. Events are applied once a frame.
  */
 
-import { call, socket } from "./api";
+import { call, eventsSince, socket } from "./api";
 import { type Event, paths, type WorkspacePage, type WorkspaceView } from "./generated";
 import type { FleetStore } from "./store";
 
@@ -16,6 +16,10 @@ const PAGE = 1000;
 const REFRESH = 3000;
 /** fleets up to this size are looked at whole */
 const REFRESH_LIMIT = 200;
+/** more workspaces than this changed in one frame: not looked at one by one */
+const STORM = 20;
+/** events read back for the notices */
+const RECALLED = 400;
 
 interface ErrorFrame {
   type: "error";
@@ -29,8 +33,11 @@ export class Live {
   private frame = 0;
   private delay = FIRST_RETRY;
   private timer = 0;
+  private rereading = false;
   private refresher = 0;
   private stopped = true;
+  /** counts starts, so that what an earlier one still waits for ends without effect */
+  private run = 0;
 
   constructor(store: FleetStore) {
     this.store = store;
@@ -38,6 +45,9 @@ export class Live {
 
   async start(): Promise<void> {
     this.stopped = false;
+    this.run += 1;
+    this.store.clear();
+    this.store.setConnection("connecting");
     this.refresher = window.setInterval(() => void this.refresh(), REFRESH);
     await this.snapshotAndListen();
   }
@@ -48,28 +58,46 @@ export class Live {
     clearInterval(this.refresher);
     this.connection?.close();
     this.connection = null;
+    cancelAnimationFrame(this.frame);
+    clearTimeout(this.frame);
+    this.frame = 0;
+    this.waiting = [];
   }
 
-  /** Ask again for one workspace, at once. */
+  /** Ask again for one workspace, at once. An answer that an event has overtaken is asked for again. */
   async look(id: string): Promise<void> {
+    const run = this.run;
     this.store.stale.delete(id);
     try {
-      this.store.put(await call<WorkspaceView>("GET", paths.workspace(id)));
+      for (let again = 0; again < 3; again += 1) {
+        const before = this.store.changesOf(id);
+        const workspace = await call<WorkspaceView>("GET", paths.workspace(id));
+        if (this.stopped || run !== this.run) return;
+        if (before === this.store.changesOf(id)) {
+          this.store.put(workspace);
+          return;
+        }
+      }
     } catch {
       // the next event or the next look will tell
     }
   }
 
-  private async snapshotAndListen(): Promise<void> {
+  private async snapshotAndListen(fresh = true): Promise<void> {
+    const run = this.run;
     try {
       const [workspaces, seq] = await everybody();
+      if (this.stopped || run !== this.run) return;
+      if (!fresh) this.store.clear();
       this.store.snapshot(workspaces, seq);
+      void this.recall(seq);
     } catch (error) {
+      if (this.stopped || run !== this.run) return;
       if ((error as { status?: number }).status === 401) {
         this.store.setConnection("signed-out");
         return;
       }
-      this.again(() => void this.snapshotAndListen());
+      this.again(() => void this.snapshotAndListen(fresh));
       return;
     }
     this.listen();
@@ -85,7 +113,7 @@ export class Live {
     };
     connection.onmessage = (message) => {
       const event = JSON.parse(String(message.data)) as Event | ErrorFrame;
-      if (event.type === "error") return; // the close code says it too
+      if (this.connection !== connection || event.type === "error") return; // the close code says it too
       this.waiting.push(event as Event);
       this.schedule();
     };
@@ -96,7 +124,7 @@ export class Live {
         this.store.setConnection("signed-out");
         return;
       }
-      const retry = closed.code === GONE ? () => void this.snapshotAndListen() : () => this.listen();
+      const retry = closed.code === GONE ? () => void this.snapshotAndListen(false) : () => this.listen();
       this.again(retry);
     };
   }
@@ -124,8 +152,30 @@ export class Live {
   private async lookAtStale(): Promise<void> {
     const ids = [...this.store.stale];
     this.store.stale.clear();
-    if (ids.length > 20) return; // a storm: the events carry what matters
-    await Promise.all(ids.map((id) => this.look(id)));
+    if (ids.length <= STORM) {
+      await Promise.all(ids.map((id) => this.look(id)));
+    } else if (ids.some((id) => !this.store.get(id)) && !this.rereading) {
+      // of known ones the events carry what matters; of new ones only the API knows the name
+      this.rereading = true;
+      const run = this.run;
+      try {
+        const [workspaces, seq] = await everybody();
+        if (!this.stopped && run === this.run) this.store.snapshot(workspaces, seq);
+      } catch {
+        for (const id of ids) this.store.stale.add(id);
+      } finally {
+        this.rereading = false;
+      }
+    }
+  }
+
+  /** The last events before the snapshot, for the notices. */
+  private async recall(seq: number): Promise<void> {
+    try {
+      this.store.recall((await eventsSince(Math.max(0, seq - RECALLED), { limit: RECALLED })).events);
+    } catch {
+      // notices begin with what comes
+    }
   }
 
   private async refresh(): Promise<void> {

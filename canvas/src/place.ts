@@ -64,6 +64,15 @@ export function useSpot(): Spot {
   return useSyncExternalStore(subscribe, () => current);
 }
 
+/** Whether this one's panel is open; re-renders only those two whose answer changes. */
+export function useIsSelected(id: string): boolean {
+  return useSyncExternalStore(subscribe, () => current.selected === id);
+}
+
+export function useFilter(): string {
+  return useSyncExternalStore(subscribe, () => current.filter);
+}
+
 export function spot(): Spot {
   return current;
 }

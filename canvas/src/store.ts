@@ -26,6 +26,9 @@ export interface Notice {
   workspaceId: string | null;
   name: string;
   text: string;
+  /** what it is about, when the event says so */
+  incidentId: string | null;
+  taskId: string | null;
 }
 
 /** events kept for timelines and notices */
@@ -34,6 +37,8 @@ const NOTICE_LIMIT = 200;
 const EXCHANGE_LIMIT = 500;
 
 type Listener = () => void;
+/** what an event changed: who is there, a status, something else of a workspace, nothing */
+type Change = "structure" | "status" | "other" | "none";
 
 class Topic {
   private readonly listeners = new Set<Listener>();
@@ -78,11 +83,17 @@ export class FleetStore {
   taskTick = new Map<string, number>();
   /** ids of which an event told something that only the API knows */
   readonly stale = new Set<string>();
+  /** how often events changed each workspace: an answer asked for before the last change is not used */
+  private readonly changes = new Map<string, number>();
 
   // --- reading ---
 
   get(id: string): WorkspaceView | undefined {
     return this.byId.get(id);
+  }
+
+  changesOf(id: string): number {
+    return this.changes.get(id) ?? 0;
   }
 
   subscribeTo(id: string, listener: Listener): Listener {
@@ -102,11 +113,27 @@ export class FleetStore {
 
   // --- writing ---
 
-  /** The whole fleet as the API gave it; what was known before and is not in it is gone. */
+  /** Forget everything: somebody else may log in, or the server may have begun anew. */
+  clear(): void {
+    this.feed = [];
+    this.notices = [];
+    this.exchanges = [];
+    this.stale.clear();
+    this.snapshot([], 0);
+    this.feedTopic.tell();
+    this.exchangeTopic.tell();
+  }
+
+  /**
+   * The whole fleet as the API gave it; what was known before and is not in it is gone. Events after its seq that were
+   * applied already are applied to it again, for nobody sends them twice.
+   */
   snapshot(workspaces: readonly WorkspaceView[], seq: number): void {
     const before = this.byId;
     this.byId = new Map(workspaces.map((workspace) => [workspace.id, workspace]));
-    this.seq = seq;
+    const later = this.feed.filter((event) => event.seq > seq);
+    for (const event of later) this.applyOne(event);
+    this.seq = later.at(-1)?.seq ?? seq;
     this.restructure();
     for (const id of new Set([...before.keys(), ...this.byId.keys()])) {
       if (before.get(id) !== this.byId.get(id)) this.each.get(id)?.tell();
@@ -116,6 +143,11 @@ export class FleetStore {
   /** One workspace, as the API gave it just now. */
   put(workspace: WorkspaceView): void {
     const before = this.byId.get(workspace.id);
+    if (workspace.status === "removed") {
+      if (this.byId.delete(workspace.id)) this.restructure();
+      this.each.get(workspace.id)?.tell();
+      return;
+    }
     this.byId.set(workspace.id, workspace);
     if (
       !before ||
@@ -146,22 +178,16 @@ export class FleetStore {
     for (const event of fresh) {
       this.seq = event.seq;
       const id = event.workspace_id;
-      if (id && STATUS_EVENT.test(event.type)) {
-        const change = this.applyStatus(id, event);
-        structure ||= change === "structure";
-        counts ||= change === "status";
-        touched.add(id);
-      } else if (id && event.type === "RESTART_ORDERED") {
-        const known = this.byId.get(id);
-        if (known) this.byId.set(id, { ...known, restart_pending: true });
-        touched.add(id);
-      } else if (event.type.startsWith("INCIDENT_")) {
+      const change = this.applyOne(event);
+      structure ||= change === "structure";
+      counts ||= change === "status";
+      if (id && change !== "none") touched.add(id);
+      if (event.type.startsWith("INCIDENT_")) {
         incidents = true;
         if (id) this.stale.add(id);
       } else if (id && event.type.startsWith("TASK_")) {
         this.taskTick.set(id, (this.taskTick.get(id) ?? 0) + 1);
         this.applyTask(id, event);
-        touched.add(id);
       }
       this.notice(event);
     }
@@ -174,7 +200,22 @@ export class FleetStore {
     this.feedTopic.tell();
   }
 
-  private applyStatus(id: string, event: Event): "structure" | "status" | "none" {
+  private applyOne(event: Event): Change {
+    const id = event.workspace_id;
+    if (!id) return "none";
+    if (STATUS_EVENT.test(event.type)) {
+      this.changes.set(id, this.changesOf(id) + 1);
+      return this.applyStatus(id, event);
+    }
+    if (event.type !== "RESTART_ORDERED") return "none";
+    const known = this.byId.get(id);
+    if (!known) return "none";
+    this.changes.set(id, this.changesOf(id) + 1);
+    this.byId.set(id, { ...known, restart_pending: true });
+    return "other";
+  }
+
+  private applyStatus(id: string, event: Event): Change {
     const known = this.byId.get(id);
     const status = event.payload.status as Status;
     if (status === "removed") {
@@ -188,7 +229,7 @@ export class FleetStore {
       conditions: (event.payload.conditions as ConditionView[] | undefined) ?? [],
       restart_pending: status === "online" ? false : known.restart_pending,
     });
-    return known.status === status ? "none" : "status";
+    return known.status === status ? "other" : "status";
   }
 
   private applyTask(target: string, event: Event): void {
@@ -204,7 +245,19 @@ export class FleetStore {
     this.exchangeTopic.tell();
   }
 
+  /** Events from before the snapshot, oldest first: what a person may have missed. */
+  recall(events: readonly Event[]): void {
+    const known = new Set(this.notices.map((notice) => notice.seq));
+    const newer = this.notices;
+    this.notices = [];
+    for (const event of events) if (!known.has(event.seq)) this.notice(event);
+    this.notices = [...newer, ...this.notices].slice(0, NOTICE_LIMIT);
+    this.feedTopic.tell();
+  }
+
   private notice(event: Event): void {
+    const incidentId = event.payload.incident_id ? String(event.payload.incident_id) : null;
+    if (event.type === "INCIDENT_OPENED") this.linkIncident(event.workspace_id, incidentId);
     const trouble = /^WORKSPACE_(DEGRADED|OFFLINE|FAILED)$/.test(event.type);
     if (!trouble && !NOTABLE.has(event.type)) return;
     const known = event.workspace_id ? this.byId.get(event.workspace_id) : undefined;
@@ -217,9 +270,26 @@ export class FleetStore {
         "",
     );
     this.notices = [
-      { seq: event.seq, at: event.at, type: event.type, workspaceId: event.workspace_id, name, text },
+      {
+        seq: event.seq,
+        at: event.at,
+        type: event.type,
+        workspaceId: event.workspace_id,
+        name,
+        text,
+        incidentId,
+        taskId: event.payload.task_id ? String(event.payload.task_id) : null,
+      },
       ...this.notices,
     ].slice(0, NOTICE_LIMIT);
+  }
+
+  /** The incident opens with the status that began it: the two are one notice. */
+  private linkIncident(workspaceId: string | null, incidentId: string | null): void {
+    const index = this.notices.findIndex((notice) => notice.workspaceId === workspaceId);
+    const found = this.notices[index];
+    if (!found || found.incidentId || !found.type.startsWith("WORKSPACE_")) return;
+    this.notices = this.notices.with(index, { ...found, incidentId });
   }
 
   private restructure(): void {

@@ -12,12 +12,11 @@ import {
 } from "@xyflow/react";
 import "@xyflow/react/dist/style.css";
 import { type KeyboardEvent, useCallback, useEffect, useMemo, useRef, useState } from "react";
-import { matcher } from "../filter";
 import { Arranger, CARD, type Direction, type Layout, memberOf, neighbour, visible } from "../layout";
-import { go, useSpot } from "../place";
+import { useSpot } from "../place";
 import { fleet, useExchanges, useMembers } from "../store";
 import { ExchangeEdge } from "./ExchangeEdge";
-import { focusCard, focusedId, setFocused } from "./roving";
+import { closePanel, focusCard, focusedId, setFocused } from "./roving";
 import { TeamTile } from "./TeamTile";
 import { WorkspaceNode } from "./WorkspaceNode";
 
@@ -48,34 +47,50 @@ export function Canvas() {
 
 function Graph() {
   const members = useMembers();
-  const { filter, selected } = useSpot();
+  const { selected } = useSpot();
   const layout = useMemo(() => arranger.arrange(members.map(memberOf)), [members]);
   const box = useRef<HTMLDivElement>(null);
   const [viewport, setViewport] = useState<Viewport>({ x: 0, y: 0, zoom: 1 });
   const flow = useReactFlow();
   const frame = useRef(0);
   const fitted = useRef(false);
+  /** a person has moved the plane: it is not moved under their hands */
+  const moved = useRef(false);
 
   const near = viewport.zoom >= NEAR;
   const shown = useMemo(
     () => visible(layout, windowOf(viewport, box.current), near),
     [layout, viewport, near],
   );
-  const nodes = useStable(useMemo(() => nodesOf(layout, shown, near, filter), [layout, shown, near, filter]));
+  const nodes = useStable(useMemo(() => nodesOf(layout, shown, near), [layout, shown, near]));
   const edges = useEdges(shown.members);
 
-  const onMove = useCallback((_: unknown, next: Viewport) => {
+  const onMove = useCallback((event: unknown, next: Viewport) => {
+    if (event) moved.current = true;
     cancelAnimationFrame(frame.current);
     frame.current = requestAnimationFrame(() => setViewport(next));
   }, []);
 
+  // what is written on tiles keeps its size on the screen, however far away they are
+  useEffect(() => {
+    const scale = Math.round(10 / Math.max(viewport.zoom, 0.02)) / 10;
+    if (!near) box.current?.style.setProperty("--far", String(scale));
+  }, [viewport.zoom, near]);
+
   const fitAll = useCallback(
     (animated: boolean) => {
       const bounds = boundsOf(layout);
+      moved.current = false;
       if (bounds) void flow.fitBounds(bounds, { padding: 0.04, duration: animated ? 250 : 0 });
     },
     [flow, layout],
   );
+
+  // whoever came or left: all stay in view until a person looks elsewhere
+  const extent = JSON.stringify(boundsOf(layout));
+  useEffect(() => {
+    if (fitted.current && !moved.current && extent) fitAll(false);
+  }, [extent, fitAll]);
 
   useEffect(() => {
     if (fitted.current || layout.blocks.length === 0) return;
@@ -94,20 +109,48 @@ function Graph() {
     [flow, layout],
   );
 
+  /** Whether it can be seen and read as it is. */
+  const inView = useCallback(
+    (id: string) => {
+      const spot = layout.places.get(id);
+      if (!spot) return true;
+      const window = windowOf(flow.getViewport(), box.current, 0);
+      return (
+        flow.getZoom() >= NEAR &&
+        spot.x >= window.x &&
+        spot.y >= window.y &&
+        spot.x + CARD.width <= window.x + window.width &&
+        spot.y + CARD.height <= window.y + window.height
+      );
+    },
+    [layout, flow],
+  );
+
   // selected from elsewhere (a notification, the URL): bring it into view
   useEffect(() => {
-    if (!selected) return;
-    const spot = layout.places.get(selected);
-    if (!spot) return;
+    if (!selected || !layout.places.has(selected)) return;
     setFocused(selected);
-    const window = windowOf(flow.getViewport(), box.current, 0);
-    const inside =
-      spot.x >= window.x &&
-      spot.y >= window.y &&
-      spot.x + CARD.width <= window.x + window.width &&
-      spot.y + CARD.height <= window.y + window.height;
-    if (!inside || flow.getZoom() < NEAR) reveal(selected);
-  }, [selected, layout, flow, reveal]);
+    if (!inView(selected)) reveal(selected);
+  }, [selected, layout, reveal, inView]);
+
+  // the panel opens or the window changes: all stay in view, or at least the one that is looked at
+  const onResize = useRef<() => void>(() => undefined);
+  onResize.current = () => {
+    if (!fitted.current) return;
+    if (!moved.current) fitAll(false);
+    if (selected && !inView(selected)) reveal(selected);
+  };
+  useEffect(() => {
+    if (!box.current) return;
+    let waiting = 0;
+    const observer = new ResizeObserver(() => {
+      cancelAnimationFrame(waiting);
+      // React Flow measures itself first
+      waiting = requestAnimationFrame(() => requestAnimationFrame(() => onResize.current()));
+    });
+    observer.observe(box.current);
+    return () => observer.disconnect();
+  }, []);
 
   const onKeyDown = (event: KeyboardEvent) => {
     const direction = ARROWS[event.key];
@@ -116,15 +159,8 @@ function Graph() {
     event.preventDefault();
     const next = neighbour(layout, from, direction, (id) => fleet.get(id)?.parent_id ?? null);
     if (!next) return;
-    const spot = layout.places.get(next);
-    const window = windowOf(flow.getViewport(), box.current, 0);
-    if (
-      spot &&
-      (spot.x < window.x ||
-        spot.y < window.y ||
-        spot.x + CARD.width > window.x + window.width ||
-        spot.y + CARD.height > window.y + window.height)
-    ) {
+    if (!inView(next)) {
+      moved.current = true;
       reveal(next);
     }
     focusCard(next);
@@ -139,7 +175,7 @@ function Graph() {
         nodeTypes={nodeTypes}
         edgeTypes={edgeTypes}
         onMove={onMove}
-        onPaneClick={() => go({ selected: null })}
+        onPaneClick={closePanel}
         minZoom={0.03}
         maxZoom={2}
         nodesDraggable={false}
@@ -193,9 +229,7 @@ function nodesOf(
   layout: Layout,
   shown: { blocks: Layout["blocks"]; members: string[] },
   near: boolean,
-  filter: string,
 ): Node[] {
-  const matches = matcher(filter);
   const nodes: Node[] = shown.blocks.map((block) => ({
     id: block.id,
     type: "team",
@@ -207,8 +241,7 @@ function nodesOf(
   }));
   for (const id of shown.members) {
     const spot = layout.places.get(id);
-    const workspace = fleet.get(id);
-    if (!spot || !workspace) continue;
+    if (!spot || !fleet.get(id)) continue;
     nodes.push({
       id,
       type: "workspace",
@@ -216,7 +249,6 @@ function nodesOf(
       width: CARD.width,
       height: CARD.height,
       zIndex: 2,
-      className: matches(workspace) ? "" : "is-filtered-out",
       data: {},
     });
   }
@@ -229,7 +261,7 @@ function useStable(nodes: Node[]): Node[] {
   const key = nodes
     .map(
       (node) =>
-        `${node.id}@${node.position.x},${node.position.y},${node.width}${node.className ?? ""}${node.data.near ?? ""}${(node.data.members as readonly string[] | undefined)?.length ?? ""}`,
+        `${node.id}@${node.position.x},${node.position.y},${node.width}${node.data.near ?? ""}${(node.data.members as readonly string[] | undefined)?.length ?? ""}`,
     )
     .join("|");
   if (key !== kept.current.key) kept.current = { key, nodes };

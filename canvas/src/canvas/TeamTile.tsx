@@ -1,11 +1,14 @@
 /** A team: a frame when near, a tile with its counts when far away. Trouble is named, never only counted. */
 
-import type { NodeProps } from "@xyflow/react";
+import { type NodeProps, useReactFlow } from "@xyflow/react";
 import { memo, useSyncExternalStore } from "react";
+import { matcher } from "../filter";
 import type { Status } from "../generated";
+import { go, useFilter } from "../place";
 import { Glyph } from "../shell/Pill";
 import { type Counts, countsInWords, isTrouble, LOOKS, noCounts, severity } from "../status";
 import { fleet } from "../store";
+import { focusCard } from "./roving";
 
 export interface TeamData extends Record<string, unknown> {
   name: string;
@@ -42,7 +45,9 @@ function summary(members: readonly string[]): Summary {
   return made;
 }
 
-function Tile({ data }: NodeProps) {
+function Tile({ data, positionAbsoluteX: x, positionAbsoluteY: y, width = 0, height = 0 }: NodeProps) {
+  const flow = useReactFlow();
+  const filter = useFilter();
   const { name, members, near } = data as TeamData;
   const { counts, troubled } = useSyncExternalStore(fleet.onCounts, () => summary(members));
   if (near) {
@@ -53,22 +58,50 @@ function Tile({ data }: NodeProps) {
       </div>
     );
   }
+  const matching = filter
+    ? members.filter((id) => {
+        const workspace = fleet.get(id);
+        return workspace && matcher(filter)(workspace);
+      }).length
+    : members.length;
+  const enter = () => {
+    // near enough to read, even if that is less than the whole team
+    const whole = Math.min(innerWidth / width, innerHeight / height) * 0.9;
+    void flow.setCenter(x + width / 2, y + height / 2, { zoom: Math.max(whole, 0.5), duration: 0 });
+    const first = members[0];
+    if (first) focusCard(first);
+  };
   return (
-    <div className={`team is-far${troubled.length > 0 ? " is-trouble" : ""}`}>
-      <span className="team-name">{name}</span>
+    <div
+      className={`team is-far${troubled.length > 0 ? " is-trouble" : ""}${matching === 0 ? " is-filtered-out" : ""}`}
+    >
+      <button type="button" className="team-name" aria-label={`Show team ${name}`} onClick={enter}>
+        {name}
+      </button>
+      {filter && (
+        <span>
+          {matching} of {members.length} match
+        </span>
+      )}
       <span className="team-counts">
         {(Object.keys(counts) as Status[])
           .filter((status) => counts[status] > 0)
           .map((status) => (
             <span key={status} className={`is-${status}`} title={LOOKS[status].word}>
-              <Glyph status={status} size={26} /> {counts[status]} {LOOKS[status].word}
+              <Glyph status={status} /> {counts[status]} {LOOKS[status].word}
             </span>
           ))}
       </span>
       {troubled.slice(0, NAMED).map((one) => (
-        <span key={one.id} className={`team-troubled is-${one.status}`}>
-          <Glyph status={one.status} size={24} /> {one.name}
-        </span>
+        <button
+          key={one.id}
+          type="button"
+          className={`team-troubled is-${one.status}`}
+          aria-label={`${one.name}, ${LOOKS[one.status].word}`}
+          onClick={() => go({ selected: one.id })}
+        >
+          <Glyph status={one.status} /> {one.name}
+        </button>
       ))}
       {troubled.length > NAMED && <span className="team-troubled">and {troubled.length - NAMED} more</span>}
     </div>

@@ -2,7 +2,8 @@
 
 import { Handle, type NodeProps, Position } from "@xyflow/react";
 import { memo } from "react";
-import { go, useSpot } from "../place";
+import { matcher } from "../filter";
+import { go, useFilter, useIsSelected } from "../place";
 import { Pill } from "../shell/Pill";
 import { isTrouble, LOOKS, reason } from "../status";
 import { useWorkspace } from "../store";
@@ -10,7 +11,8 @@ import { focusedId, onCardFocus } from "./roving";
 
 function Card({ id }: NodeProps) {
   const workspace = useWorkspace(id);
-  const { selected } = useSpot();
+  const selected = useIsSelected(id);
+  const filter = useFilter();
   if (!workspace) return null;
   const trouble = isTrouble(workspace.status);
   const why = reason(workspace);
@@ -18,9 +20,9 @@ function Card({ id }: NodeProps) {
   return (
     <button
       type="button"
-      className={`card is-${workspace.status}${trouble ? " is-trouble" : ""}`}
+      className={`card is-${workspace.status}${trouble ? " is-trouble" : ""}${matcher(filter)(workspace) ? "" : " is-filtered-out"}`}
       id={`card-${id}`}
-      aria-pressed={selected === id}
+      aria-pressed={selected}
       aria-label={`${workspace.name}, ${LOOKS[workspace.status].word}${trouble && why ? `: ${why}` : ""}`}
       tabIndex={focusedId() === id ? 0 : -1}
       onFocus={() => onCardFocus(id)}

@@ -2,6 +2,7 @@
 
 import { type FormEvent, type KeyboardEvent, useEffect, useRef, useState, useSyncExternalStore } from "react";
 import type { Availability, WorkspaceView } from "../generated";
+import { useAbilities } from "../role";
 import { conversationWith, over, type Turn } from "./conversation";
 
 export function Chat({ workspace }: { workspace: WorkspaceView }) {
@@ -10,6 +11,7 @@ export function Chat({ workspace }: { workspace: WorkspaceView }) {
   const problem = useSyncExternalStore(conversation.subscribe, () => conversation.problem);
   const end = useRef<HTMLDivElement>(null);
   const last = turns.at(-1);
+  const { send } = useAbilities();
 
   useEffect(() => {
     void conversation.load();
@@ -32,7 +34,13 @@ export function Chat({ workspace }: { workspace: WorkspaceView }) {
       <p role="alert" className="problem">
         {problem}
       </p>
-      <Box label={`Message to ${workspace.name}`} send={(text) => void conversation.send(text)} word="Send" />
+      {send && (
+        <Box
+          label={`Message to ${workspace.name}`}
+          send={(text) => void conversation.send(text)}
+          word="Send"
+        />
+      )}
       {turns.length > 0 && (
         <button type="button" className="quiet" onClick={() => conversation.startOver()}>
           New conversation
@@ -54,6 +62,7 @@ const STATES: Record<string, string> = {
 
 function TurnView({ turn, workspace }: { turn: Turn; workspace: WorkspaceView }) {
   const conversation = conversationWith(workspace.id);
+  const { send } = useAbilities();
   const { task } = turn;
   const state = task?.state ?? "submitted";
   const failed = turn.problem || state === "failed" || state === "rejected";
@@ -62,6 +71,11 @@ function TurnView({ turn, workspace }: { turn: Turn; workspace: WorkspaceView })
   return (
     <li className={`turn is-${state}`}>
       <p className="said">{turn.question}</p>
+      {between(turn).map((one) => (
+        <p key={one.at + one.role} className={one.role === "user" ? "said" : "answer"}>
+          {one.text}
+        </p>
+      ))}
       {turn.answer && <p className={`answer${failed ? " problem" : ""}`}>{turn.answer}</p>}
       {turn.progress && <p className="dim">{turn.progress}</p>}
       {turn.problem && <p className="problem">Not sent: {turn.problem}</p>}
@@ -69,18 +83,18 @@ function TurnView({ turn, workspace }: { turn: Turn; workspace: WorkspaceView })
       {turn.waiting && running && <Waiting waiting={turn.waiting} />}
       <p className="turn-foot">
         {state !== "completed" && !turn.problem && <span className="state">{STATES[state]}</span>}
-        {running && (
+        {running && send && (
           <button type="button" onClick={() => void conversation.stop(task)} disabled={task.cancel_requested}>
             {task.cancel_requested ? "Stopping" : "Stop"}
           </button>
         )}
-        {(failed || state === "canceled") && (
+        {(failed || state === "canceled") && send && (
           <button type="button" onClick={() => void conversation.retry(turn)}>
             Send again
           </button>
         )}
       </p>
-      {asks && task && (
+      {asks && task && send && (
         <Box
           label={`Answer to ${workspace.name}`}
           send={(text) => void conversation.send(text, task)}
@@ -89,6 +103,13 @@ function TurnView({ turn, workspace }: { turn: Turn; workspace: WorkspaceView })
       )}
     </li>
   );
+}
+
+/** What was asked back and replied before the answer that is shown. */
+function between(turn: Turn) {
+  const said = turn.task?.history ?? [];
+  const last = said.at(-1);
+  return last?.role === "agent" && last.text === turn.answer ? said.slice(0, -1) : said;
 }
 
 /** The honest answer: why nothing happens, since when, and what is under way. */

@@ -1,8 +1,10 @@
 /** Everything about one workspace, in tabs. */
 
 import { type KeyboardEvent, useEffect, useRef } from "react";
+import { closePanel } from "../canvas/roving";
 import type { Live } from "../live";
 import { go, TABS, type Tab, useSpot } from "../place";
+import { useAbilities } from "../role";
 import { Pill } from "../shell/Pill";
 import { isTrouble, reason } from "../status";
 import { useConnection, useWorkspace } from "../store";
@@ -23,10 +25,11 @@ const WORDS: Record<Tab, string> = {
 /** between two looks at the evidence of the one that is open, milliseconds */
 const LOOK = 1000;
 
-export function Panel({ id, live, role }: { id: string; live: Live; role: string }) {
+export function Panel({ id, live }: { id: string; live: Live }) {
   const workspace = useWorkspace(id);
   const connection = useConnection();
   const { tab } = useSpot();
+  const abilities = useAbilities();
   const heading = useRef<HTMLHeadingElement>(null);
 
   useEffect(() => {
@@ -57,7 +60,7 @@ export function Panel({ id, live, role }: { id: string; live: Live; role: string
         <h2 id="panel-title" tabIndex={-1} ref={heading}>
           {workspace?.name ?? "Workspace"}
         </h2>
-        <button type="button" className="close" aria-label="Close" onClick={() => go({ selected: null })}>
+        <button type="button" className="close" aria-label="Close" onClick={closePanel}>
           ×
         </button>
         {workspace && (
@@ -65,7 +68,7 @@ export function Panel({ id, live, role }: { id: string; live: Live; role: string
             <Pill status={workspace.status} />
             {workspace.role && <span className="panel-role">{workspace.role}</span>}
             {isTrouble(workspace.status) && <p className="panel-why">{reason(workspace)}</p>}
-            <Actions workspace={workspace} role={role} />
+            {abilities.operate && <Actions workspace={workspace} />}
           </>
         )}
       </header>

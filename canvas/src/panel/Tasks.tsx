@@ -4,6 +4,7 @@ import { useEffect, useState, useSyncExternalStore } from "react";
 import { call, inWords } from "../api";
 import { paths, type TaskPage, type TaskView, type WorkspaceView } from "../generated";
 import { go, useSpot } from "../place";
+import { useAbilities } from "../role";
 import { fleet } from "../store";
 import { moment } from "../time";
 import { over } from "./conversation";
@@ -52,6 +53,7 @@ export function Tasks({ workspace }: { workspace: WorkspaceView }) {
 }
 
 function Task({ id, tick }: { id: string; tick: number }) {
+  const { send } = useAbilities();
   const [task, setTask] = useState<TaskView | null>(null);
   const [problem, setProblem] = useState("");
   useEffect(() => {
@@ -77,7 +79,7 @@ function Task({ id, tick }: { id: string; tick: number }) {
         <>
           <h3 className={`task is-${task.state}`}>{task.state}</h3>
           <p className="dim">
-            From {task.sender.name || task.sender.kind} ({task.sender.kind}), {moment(task.created_at)};
+            From {task.sender.name || task.sender.kind} ({task.sender.kind}), {moment(task.created_at)},
             attempt {task.attempt}.
           </p>
           <h4>Asked</h4>
@@ -103,7 +105,7 @@ function Task({ id, tick }: { id: string; tick: number }) {
               <pre>{artifact.text || JSON.stringify(artifact.parts, null, 2)}</pre>
             </details>
           ))}
-          {!over(task) && (
+          {!over(task) && send && (
             <button type="button" disabled={task.cancel_requested} onClick={cancel}>
               {task.cancel_requested ? "Stopping" : "Cancel"}
             </button>

@@ -1,8 +1,8 @@
 /** What happened to one workspace, newest first, with a bar of its statuses; from the event log, and live. */
 
 import { useEffect, useMemo, useRef, useState } from "react";
-import { call, inWords } from "../api";
-import { type Event, type EventPage, paths, type WorkspaceView } from "../generated";
+import { eventsSince, inWords } from "../api";
+import type { Event, WorkspaceView } from "../generated";
 import { LOOKS } from "../status";
 import { useFeed } from "../store";
 import { duration, moment } from "../time";
@@ -76,7 +76,7 @@ function useEvents(workspaceId: string): { events: readonly Event[]; problem: st
       let since = 0;
       try {
         for (let page = 0; page < PAGES; page += 1) {
-          const next: EventPage = await read(workspaceId, since, gone.signal);
+          const next = await eventsSince(since, { workspace_id: workspaceId, limit: PAGE }, gone.signal);
           found.push(...next.events);
           setPast([...found]);
           if (next.events.length < PAGE) break;
@@ -94,23 +94,6 @@ function useEvents(workspaceId: string): { events: readonly Event[]; problem: st
     return live.length > 0 ? [...past, ...live] : past;
   }, [past, feed, workspaceId]);
   return { events, problem };
-}
-
-/** A log that was pruned begins where it begins: 410 names the first that is kept. */
-async function read(workspaceId: string, since: number, signal: AbortSignal): Promise<EventPage> {
-  const ask = (from: number) =>
-    call<EventPage>("GET", paths.events, {
-      query: { workspace_id: workspaceId, since: from, limit: PAGE },
-      signal,
-    });
-  try {
-    return await ask(since);
-  } catch (error) {
-    const facts = (error as { problem?: { status: number; facts: Record<string, unknown> } }).problem;
-    const first = Number(facts?.facts.first ?? Number.NaN);
-    if (facts?.status !== 410 || Number.isNaN(first)) throw error;
-    return ask(first - 1);
-  }
 }
 
 function Bar({ events }: { events: readonly Event[] }) {

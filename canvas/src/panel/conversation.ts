@@ -36,6 +36,8 @@ export class Conversation {
   problem = "";
   private context: string;
   private readonly streams = new Map<string, WebSocket>();
+  /** by task: the last update that was seen and the text so far, for a stream that begins again */
+  private readonly seen = new Map<string, { seq: number; text: string }>();
   private readonly listeners = new Set<() => void>();
 
   constructor(workspaceId: string) {
@@ -136,18 +138,17 @@ export class Conversation {
 
   private follow(taskId: string): void {
     if (this.streams.has(taskId)) return;
-    let seen = 0;
-    let text = "";
+    const seen = this.seen.get(taskId) ?? { seq: 0, text: "" };
+    this.seen.set(taskId, seen);
     const open = () => {
-      const stream = socket(paths.taskUpdates(taskId), { after: seen });
+      const stream = socket(paths.taskUpdates(taskId), { after: seen.seq });
       this.streams.set(taskId, stream);
       stream.onmessage = (message) => {
         const update = JSON.parse(String(message.data)) as Update;
         if (update.kind === undefined) return; // an error: the close says so
-        seen = Math.max(seen, update.seq);
-        if (update.kind === "status" && update.state === "submitted") text = ""; // another attempt begins
-        if (update.kind === "text") text += update.text;
-        this.change(taskId, (turn) => after(turn, update, text));
+        seen.seq = Math.max(seen.seq, update.seq);
+        seen.text = textAfter(seen.text, update);
+        this.change(taskId, (turn) => after(turn, update, seen.text));
       };
       stream.onclose = (closed) => {
         if (this.streams.get(taskId) !== stream) return; // at rest
@@ -201,7 +202,15 @@ export class Conversation {
   }
 }
 
-function after(turn: Turn, update: Update, text: string): Turn {
+/** The text that streamed: another attempt, or a reply, begins a new one. */
+export function textAfter(text: string, update: Update): string {
+  if (update.kind === "text") return text + update.text;
+  if (update.kind === "reply" || (update.kind === "status" && update.state === "submitted")) return "";
+  return text;
+}
+
+/** The turn as it is after this update, with the text that streamed up to it. */
+export function after(turn: Turn, update: Update, text: string): Turn {
   const task = turn.task && { ...turn.task, state: update.state };
   switch (update.kind) {
     case "text":

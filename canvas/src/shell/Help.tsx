@@ -17,6 +17,7 @@ const KEYS: readonly [string, string][] = [
   ["Enter", "open what is focused"],
   ["Esc", "back to where you were"],
   ["l", "graph or list"],
+  ["n", "notices"],
   ["?", "this help"],
 ];
 

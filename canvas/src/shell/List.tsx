@@ -1,6 +1,6 @@
 /** The fleet as a table that does what the graph does. Only the rows in the window are mounted. */
 
-import { useMemo, useRef, useState } from "react";
+import { type KeyboardEvent, useMemo, useRef, useState } from "react";
 import { matcher } from "../filter";
 import { go, useSpot } from "../place";
 import { isTrouble, reason, severity } from "../status";
@@ -32,8 +32,23 @@ export function List() {
   const height = box.current?.clientHeight ?? innerHeight;
   const first = Math.max(0, Math.floor(top / ROW) - OVERSCAN);
   const last = Math.min(rows.length, Math.ceil((top + height) / ROW) + OVERSCAN);
+  const onKeyDown = (event: KeyboardEvent) => {
+    const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+    const from = document.activeElement?.id.replace(/^row-/, "");
+    if (!step || !from) return;
+    const next = rows[rows.indexOf(from) + step];
+    if (!next || !rows.includes(from)) return;
+    event.preventDefault();
+    document.getElementById(`row-${next}`)?.focus();
+  };
   return (
-    <div className="list" ref={box} onScroll={(event) => setTop(event.currentTarget.scrollTop)}>
+    // biome-ignore lint/a11y/noStaticElementInteractions: the arrows move the focus among the rows within
+    <div
+      className="list"
+      ref={box}
+      onKeyDown={onKeyDown}
+      onScroll={(event) => setTop(event.currentTarget.scrollTop)}
+    >
       <table aria-rowcount={rows.length}>
         <caption>
           {rows.length} of {members.length} workspaces, trouble first
@@ -73,7 +88,7 @@ function Row({ id }: { id: string }) {
   return (
     <tr className={selected === id ? "is-selected" : ""}>
       <th scope="row">
-        <button type="button" id={`card-${id}`} onClick={() => go({ selected: id })}>
+        <button type="button" id={`row-${id}`} onClick={() => go({ selected: id })}>
           {workspace.name}
         </button>
         <span className="row-role">{workspace.role}</span>

@@ -1,8 +1,8 @@
 /** What a person should know, newest first, with an unread count; each links to its workspace. */
 
 import { useEffect, useRef, useState } from "react";
-import { go } from "../place";
-import { useNotices } from "../store";
+import { go, type Spot } from "../place";
+import { type Notice, useNotices } from "../store";
 import { moment } from "../time";
 
 const READ_KEY = "truebeat.read";
@@ -22,10 +22,21 @@ const WORDS: Record<string, string> = {
   NOTIFICATION: "says",
 };
 
+/** Where a notice leads: its incident, its task, or the one it is about. */
+function placeOf(notice: Notice): Partial<Spot> {
+  if (!notice.workspaceId) return {};
+  const selected = notice.workspaceId;
+  if (notice.taskId) return { selected, tab: "tasks", detail: notice.taskId };
+  if (notice.incidentId) return { selected, tab: "incidents", detail: notice.incidentId };
+  return { selected, tab: "health" };
+}
+
 export function Notifications() {
   const notices = useNotices();
   const [open, setOpen] = useState(false);
   const [read, setRead] = useState(readUpTo);
+  /** what was unread when the list was opened stays marked while it is open */
+  const [marked, setMarked] = useState(0);
   const box = useRef<HTMLDivElement>(null);
   const unread = notices.filter((notice) => notice.seq > read).length;
 
@@ -36,13 +47,21 @@ export function Notifications() {
   }, []);
 
   const toggle = () => {
+    if (!open) setMarked(read);
     setOpen(!open);
-    const newest = notices[0];
-    if (open && newest) {
-      localStorage.setItem(READ_KEY, String(newest.seq));
-      setRead(newest.seq);
-    }
   };
+
+  // what is on the screen is read
+  const newest = notices[0]?.seq ?? 0;
+  useEffect(() => {
+    if (!open || newest <= readUpTo()) return;
+    localStorage.setItem(READ_KEY, String(newest));
+    setRead(newest);
+  }, [open, newest]);
+
+  useEffect(() => {
+    document.title = unread > 0 ? `(${unread}) truebeat` : "truebeat";
+  }, [unread]);
 
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: Esc closes what is open within
@@ -57,7 +76,13 @@ export function Notifications() {
         }
       }}
     >
-      <button type="button" aria-expanded={open} aria-controls="notices" onClick={toggle}>
+      <button
+        type="button"
+        id="notices-button"
+        aria-expanded={open}
+        {...(open && { "aria-controls": "notices" })}
+        onClick={toggle}
+      >
         Notices{unread > 0 && <span className="badge">{unread}</span>}
         <span className="visually-hidden">{unread} unread</span>
       </button>
@@ -66,10 +91,13 @@ export function Notifications() {
           {notices.length === 0 && <p>Nothing yet.</p>}
           <ol>
             {notices.map((notice) => (
-              <li key={notice.seq} className={notice.seq > read ? "is-unread" : ""}>
+              <li key={notice.seq} className={notice.seq > marked ? "is-unread" : ""}>
                 <button
                   type="button"
-                  onClick={() => notice.workspaceId && go({ selected: notice.workspaceId })}
+                  onClick={() => {
+                    go(placeOf(notice));
+                    setOpen(false);
+                  }}
                 >
                   <time dateTime={notice.at}>{moment(notice.at)}</time>
                   <strong>{notice.name}</strong> {WORDS[notice.type] ?? notice.type}

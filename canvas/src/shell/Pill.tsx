@@ -3,10 +3,10 @@
 import type { Status } from "../generated";
 import { LOOKS } from "../status";
 
-export function Glyph({ status, size = 14 }: { status: Status; size?: number }) {
+export function Glyph({ status }: { status: Status }) {
   const look = LOOKS[status];
   return (
-    <svg className={`glyph is-${status}`} width={size} height={size} viewBox="0 0 16 16" aria-hidden="true">
+    <svg className={`glyph is-${status}`} width="14" height="14" viewBox="0 0 16 16" aria-hidden="true">
       <path
         d={look.path}
         fillRule="evenodd"

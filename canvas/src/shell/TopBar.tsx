@@ -1,9 +1,8 @@
 /** Counts, connection, search, view, notifications, help, who is logged in. */
 
-import { useEffect } from "react";
 import { type SessionView, STATUSES } from "../generated";
 import { go, useSpot } from "../place";
-import { LOOKS, TROUBLE } from "../status";
+import { LOOKS } from "../status";
 import { type Connection, useConnection, useCounts } from "../store";
 import { Notifications } from "./Notifications";
 import { Glyph } from "./Pill";
@@ -27,12 +26,6 @@ export function TopBar({
   const counts = useCounts();
   const connection = useConnection();
   const { filter, view } = useSpot();
-  const troubled = TROUBLE.reduce((sum, status) => sum + counts[status], 0);
-
-  useEffect(() => {
-    document.title = troubled > 0 ? `(${troubled}) truebeat` : "truebeat";
-  }, [troubled]);
-
   return (
     <header className="topbar">
       <h1>truebeat</h1>

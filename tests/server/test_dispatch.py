@@ -276,6 +276,20 @@ async def test_a_question_and_its_reply_are_one_task(stand, ada):
     await stand.send(ada[0], "again", task_id=task["id"], status=409)
 
 
+async def test_a_repeated_reply_is_not_the_answer_to_the_next_question(stand, ada):
+    async with stand.dial(*ada) as link:
+        await link.beat()
+        task = await stand.send(ada[0], "book it")
+        await link.finish(await link.receive("deliver"), "which day?", state="input-required")
+        key = {"Idempotency-Key": "k"}
+        await stand.send(ada[0], "Monday", task_id=task["id"], headers=key)
+        await link.finish(await link.receive("deliver"), "which hotel?", state="input-required")
+        again = await stand.send(ada[0], "Monday", task_id=task["id"], headers=key)
+        assert (again["state"], again["answer"]) == ("input-required", "which hotel?")
+        await stand.send(ada[0], "the cheap one", task_id=task["id"], headers={"Idempotency-Key": "k2"})
+        assert (await link.receive("deliver"))["text"] == "the cheap one"
+
+
 async def test_artifacts_are_shown_with_their_task(stand, ada):
     async with stand.dial(*ada) as link:
         await link.beat()

@@ -81,7 +81,7 @@ class Mailbox:
         check_size(new, idempotency_key)
         if new.task_id is not None:
             self._admit(lease, new, principal)
-            return await self._reply(new.task_id, lease, new, principal)
+            return await self._reply(new.task_id, lease, new, principal, idempotency_key)
         row = self._row(workspace_id, new, principal, client=client)
         key = None
         if idempotency_key:
@@ -295,8 +295,14 @@ class Mailbox:
             return None
         return self.availability(workspace_id, details=details)
 
-    async def _reply(self, task_id: UUID, lease: Lease, new: NewTask, principal: Principal) -> TaskView:
+    async def _reply(self, task_id: UUID, lease: Lease, new: NewTask, principal: Principal, name: str) -> TaskView:
         row = await self._find(task_id, principal)
+        key = None
+        if name:
+            sender = f"{row.sender.kind}:{row.sender.id}"
+            key = Key(sender, row.workspace_id, name, task_id, fingerprint(new), self._clock.now())
+            if await self._earlier(key) is not None:
+                return await self.get(task_id, principal)  # it may be asking something else by now
         if str(row.workspace_id) != lease.id:
             raise NotFound("that workspace has no such task; check both ids")
         if not access.may_cancel(principal, row.sender.kind, row.sender.id):
@@ -311,6 +317,9 @@ class Mailbox:
             raise NotFound("no such task; check its id")
         if outcome.refused:
             raise Conflict(outcome.refused)
+        if key is not None:
+            async with self._database.acquire() as connection:
+                await task_store.keep_keys(connection, [key], key.at - KEY_LIFE)
         return await self.get(task_id, principal)
 
     def _row(self, workspace_id: UUID, new: NewTask, principal: Principal, *, client: bool) -> NewRow:

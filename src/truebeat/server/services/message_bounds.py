@@ -34,5 +34,5 @@ def check_size(new: NewTask, key: str) -> None:
 
 def fingerprint(new: NewTask) -> bytes:
     """Equal for messages that mean the same."""
-    said = (new.text, new.parts, new.context_id, new.on_unavailable, new.on_interrupt, new.priority)
+    said = (new.text, new.parts, new.context_id, new.task_id, new.on_unavailable, new.on_interrupt, new.priority)
     return hashlib.sha256(msgspec.json.encode(said)).digest()

@@ -98,9 +98,13 @@ def test_every_path_is_in_the_table():
 
 
 def test_only_these_are_public():
-    public = {route.path for route in ROUTES if route.access is None}
-    assert public == {paths.REGISTER, paths.HEALTHZ, paths.READYZ, paths.OPENAPI, paths.DOCS, paths.A2A_CARD,
-                      paths.A2A_OLD_CARD}
+    public = {(route.method, route.path) for route in ROUTES if route.access is None}
+    assert public == {
+        ("POST", paths.REGISTER),
+        ("POST", paths.SESSION),
+        *(("GET", path) for path in (paths.HEALTHZ, paths.READYZ, paths.OPENAPI, paths.DOCS)),
+        *(("GET", path) for path in (paths.A2A_CARD, paths.A2A_OLD_CARD, paths.CANVAS, paths.CANVAS_ASSET)),
+    }
 
 
 @pytest.mark.parametrize(

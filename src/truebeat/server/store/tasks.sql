@@ -79,7 +79,8 @@ WHERE tasks.id = new.id
 
 -- name: claim
 -- For each (workspace, generation, room): the first tasks by priority, then age, but of each context only the oldest
--- that is unfinished. What another claims at the same moment is passed over.
+-- that is unfinished: asked for by one look into an index, and not by an anti-join, which a planner without statistics
+-- turns into a comparison of each with each. What another claims at the same moment is passed over.
 WITH wanted AS (
     SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::integer[]) AS wanted (workspace_id, generation, room)
 ),
@@ -92,13 +93,14 @@ picked AS (
         WHERE queued.workspace_id = wanted.workspace_id
             AND queued.state = 'submitted'
             AND queued.generation IS NULL
-            AND NOT EXISTS (
-                SELECT
-                FROM tasks AS earlier
-                WHERE earlier.workspace_id = queued.workspace_id
-                    AND earlier.context_id = queued.context_id
-                    AND earlier.state IN ('submitted', 'working')
-                    AND earlier.place < queued.place
+            AND queued.place = (
+                SELECT oldest.place
+                FROM tasks AS oldest
+                WHERE oldest.workspace_id = queued.workspace_id
+                    AND oldest.context_id = queued.context_id
+                    AND oldest.state IN ('submitted', 'working')
+                ORDER BY oldest.place
+                LIMIT 1
             )
         ORDER BY queued.priority DESC, queued.place
         LIMIT wanted.room

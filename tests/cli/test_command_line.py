@@ -133,3 +133,19 @@ def test_the_table_names_every_command():
     app = build()
     for command in COMMANDS:
         assert command.split()[0] in app
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--bound", "waiting_model"], "PHASE=SECONDS"),
+        (["--bound", "waiting_model=-1"], "PHASE=SECONDS"),
+        (["--suspect", "=5"], "PHASE=SECONDS"),
+        (["--suspect", "idle=nan"], "PHASE=SECONDS"),
+        (["--loop-bound", "30", "--loop-kill", "20"], "--loop-kill"),
+        (["--loop-bound", "0"], "--loop-bound"),
+    ],
+)
+def test_bounds_that_mean_nothing_are_refused(capsys, words, says):
+    assert dispatch(["run", "ada", "--agent", "python", *words, "m:f"]) != 0
+    assert says in capsys.readouterr().err

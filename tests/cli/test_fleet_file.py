@@ -14,6 +14,7 @@ def test_a_fleet_becomes_command_lines(tmp_path):
         '[[workspace]]\nname = "a"\nagent = "command"\ntarget = ["python", "-m", "x"]\n'
         'options = { mode = "ndjson", probe_interval = 0.5, verbose = true }\n'
         '[[workspace]]\nname = "b"\nagent = "claude"\nrole = "writes"\n'
+        'parent = "a"\nbounds = { waiting_model = 120 }\nsuspects = { in_tool = 2.5 }\n'
     )
     first, second = (member.command() for member in load(path).workspace)
     assert first[:3] == [sys.executable, "-m", "truebeat.cli.main"]
@@ -21,7 +22,10 @@ def test_a_fleet_becomes_command_lines(tmp_path):
         "run", "a", "--agent", "command", "--option", "mode=ndjson", "--option", "probe_interval=0.5",
         "--option", "verbose=true", "--", "python", "-m", "x",
     ]  # fmt: skip
-    assert second[3:] == ["run", "b", "--agent", "claude", "--role", "writes"]
+    assert second[3:] == [
+        "run", "b", "--agent", "claude", "--role", "writes", "--parent", "a", "--bound", "waiting_model=120",
+        "--suspect", "in_tool=2.5",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -32,6 +36,7 @@ def test_a_fleet_becomes_command_lines(tmp_path):
         ('[[workspace]]\nname = "a"\nagent = "cow"', "cow|agent must be"),
         ('[[workspace]]\nname = "a"\nagent = "claude"\ncolour = "red"', "colour"),
         ('[[workspace]]\nname = "a"\nagent = "claude"\n' * 2, "two workspaces"),
+        ('[[workspace]]\nname = "a"\nagent = "claude"\nparent = "a"', "own parent"),
     ],
 )
 def test_a_wrong_fleet_file_says_what_is_wrong(tmp_path, text, says):

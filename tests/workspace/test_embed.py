@@ -441,3 +441,13 @@ def test_an_unknown_server_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TRUEBEAT_URL", raising=False)
     with pytest.raises(errors.Invalid, match="TRUEBEAT_URL"):
         truebeat.Workspace("ada")
+
+
+@pytest.mark.parametrize(
+    ("interval", "bounds", "probed"), [(600.0, {}, 22.5), (5.0, {}, 5.0), (600.0, {"idle": 90.0}, 45.0)]
+)
+def test_an_idle_workspace_is_probed_before_it_stands_still(interval, bounds, probed) -> None:
+    workspace = truebeat.Workspace(
+        "ada", url="http://127.0.0.1:9", token="secret", probe_interval=interval, bounds=bounds
+    )
+    assert workspace._probe_interval == probed

@@ -93,6 +93,8 @@ async def test_an_idle_runtime_is_probed_each_interval_and_a_passed_canary_is_co
         ({"suspects": {"in_tool": 3.0}}, (), 20.0),
         ({"bounds": {"working": 9.0}}, (), 3.0),
         ({"probe_interval": "2"}, (), 20.0),
+        # no later than the server may call it standing still (45 s)
+        ({"suspects": {"working": 300.0}}, (), 22.5),
     ],
 )
 async def test_a_silent_turn_is_suspected_as_its_phase_says(

@@ -5,6 +5,8 @@ name = "writer"
 agent = "claude"            # or "command", "python"
 target = ["python", "a.py"] # a command line, or "module:function"; not for claude
 role = "writes drafts"
+parent = "editor"           # the name of another workspace
+bounds = { waiting_model = 120 }  # seconds a phase may stand still; suspects: seconds until the runtime is probed
 options = { model = "…" }
 env = { KEY = "value" }
 """
@@ -40,6 +42,9 @@ class Member(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     agent: str
     target: str | list[str] = msgspec.field(default_factory=list)
     role: str = ""
+    parent: str = ""
+    bounds: dict[str, float] = msgspec.field(default_factory=dict)
+    suspects: dict[str, float] = msgspec.field(default_factory=dict)
     options: dict[str, str | int | float | bool] = msgspec.field(default_factory=dict)
     env: dict[str, str] = msgspec.field(default_factory=dict)
 
@@ -48,7 +53,10 @@ class Member(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         target = [self.target] if isinstance(self.target, str) else self.target
         options = [part for key, value in self.options.items() for part in ("--option", f"{key}={_text(value)}")]
         role = ["--role", self.role] if self.role else []
-        line = ["run", self.name, "--agent", self.agent, *role, *options]
+        parent = ["--parent", self.parent] if self.parent else []
+        bounds = [part for phase, value in self.bounds.items() for part in ("--bound", f"{phase}={value:g}")]
+        suspects = [part for phase, value in self.suspects.items() for part in ("--suspect", f"{phase}={value:g}")]
+        line = ["run", self.name, "--agent", self.agent, *role, *parent, *bounds, *suspects, *options]
         return [sys.executable, "-m", "truebeat.cli.main", *line, *(["--", *target] if target else [])]
 
 
@@ -69,6 +77,8 @@ def load(path: Path) -> Fleet:
     for member in fleet.workspace:
         if member.agent not in known:
             raise errors.Invalid(f"{path}: workspace {member.name!r}: agent must be one of {', '.join(known)}")
+        if member.parent == member.name:
+            raise errors.Invalid(f"{path}: workspace {member.name!r} can't be its own parent")
         if names.count(member.name) > 1:
             raise errors.Invalid(f"{path}: two workspaces are named {member.name!r}")
     return fleet

@@ -35,6 +35,11 @@ def run(
     agent: str,
     option: Annotated[tuple[str, ...], Parameter(name="--option", negative="")] = (),
     role: str = "",
+    parent: str = "",
+    bound: Annotated[tuple[str, ...], Parameter(name="--bound", negative="")] = (),
+    suspect: Annotated[tuple[str, ...], Parameter(name="--suspect", negative="")] = (),
+    loop_bound: float = 2.0,
+    loop_kill: float = 20.0,
     log_level: Literal["debug", "info", "warning", "error"] = "info",
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
@@ -55,6 +60,16 @@ def run(
         key=value for the executor; may be repeated. docs/executors.md lists them.
     role
         What it is for, if it is created now.
+    parent
+        The name or id of the workspace above it in the hierarchy, if it is created now.
+    bound
+        PHASE=SECONDS: how long a phase may stand still without evidence; may be repeated. docs/phases.md has them.
+    suspect
+        PHASE=SECONDS: after how long a silence in a phase the runtime is probed; may be repeated.
+    loop_bound
+        Seconds without a tick of the worker's event loop after which it counts as stalled.
+    loop_kill
+        Seconds without a tick after which the worker is also restarted.
     log_level
         What the supervisor says on standard error.
     json
@@ -62,9 +77,15 @@ def run(
     """
     goal = check_target(agent, target)
     options = parse_options(option)
+    bounds, suspects = parse_seconds("--bound", bound), parse_seconds("--suspect", suspect)
+    if not 0 < loop_bound < loop_kill:
+        raise errors.Invalid("--loop-bound must be above 0 and below --loop-kill, in seconds")
     from truebeat.workspace.config import RunConfig, encode
 
-    url, workspace_id, environment = _prepare(name, role)
+    url, workspace_id, environment = _prepare(name, role, parent)
+    if agent == "claude":
+        # where it remembers which conversation is which session of the CLI
+        options.setdefault("state_dir", str(connection.data_dir() / "workspaces" / str(workspace_id)))
     config = RunConfig(
         name=name,
         workspace_id=str(workspace_id),
@@ -74,6 +95,10 @@ def run(
         options=options,
         token_file=environment.get("TRUEBEAT_TOKEN_FILE"),
         log_level=log_level,
+        bounds=bounds,
+        suspects=suspects,
+        loop_bound=loop_bound,
+        loop_kill=loop_kill,
     )
     if json:
         from truebeat.cli.output import print_json
@@ -119,7 +144,22 @@ def parse_options(given: Sequence[str]) -> dict[str, str]:
     return options
 
 
-def _prepare(name: str, role: str) -> tuple[str, UUID, dict[str, str]]:
+def parse_seconds(flag: str, given: Sequence[str]) -> dict[str, float]:
+    """PHASE=SECONDS, each above 0."""
+    found = {}
+    for text in given:
+        phase, _, value = text.partition("=")
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = 0.0
+        if not phase or not 0 < seconds < 1e9:
+            raise errors.Invalid(f"{flag} {text!r} must be PHASE=SECONDS, for example waiting_model=60")
+        found[phase] = seconds
+    return found
+
+
+def _prepare(name: str, role: str, parent: str) -> tuple[str, UUID, dict[str, str]]:
     """The server's URL, the workspace's id, and an environment that holds the workspace's own token and no other."""
     url, source = connection.address()
     clock = SystemClock()
@@ -128,9 +168,9 @@ def _prepare(name: str, role: str) -> tuple[str, UUID, dict[str, str]]:
     with Client(url, source) as client:
         while True:
             try:
-                workspace_id, token_file = own(client, name, role)
+                workspace_id, token_file = own(client, name, role, parent)
                 break
-            except errors.Unavailable as error:
+            except (errors.Unavailable, _NoParentError) as error:
                 if clock.monotonic() > deadline:
                     raise
                 if not told:
@@ -145,12 +185,16 @@ def _prepare(name: str, role: str) -> tuple[str, UUID, dict[str, str]]:
     return client.url, workspace_id, environment
 
 
-def own(client: Client, name: str, role: str) -> tuple[UUID, Path | None]:
+class _NoParentError(errors.NotFound):
+    """The parent is not there yet: in a fleet it may be starting this moment."""
+
+
+def own(client: Client, name: str, role: str, parent: str = "") -> tuple[UUID, Path | None]:
     """The workspace's id and the file with its token; None: the token we were given is its own."""
     try:
         view = client.workspaces.find(name)
     except errors.NotFound:
-        return _create(client, name, role)
+        return _create(client, name, role, _parent_id(client, parent))
     path = token_path(view.id)
     if _works(client.url, path, view.id):
         return view.id, path
@@ -162,9 +206,18 @@ def own(client: Client, name: str, role: str) -> tuple[UUID, Path | None]:
     return view.id, path
 
 
-def _create(client: Client, name: str, role: str) -> tuple[UUID, Path]:
+def _parent_id(client: Client, parent: str) -> UUID | None:
+    if not parent:
+        return None
     try:
-        created = client.workspaces.create(NewWorkspace(name=name, role=role))
+        return client.workspaces.find(parent).id
+    except errors.NotFound:
+        raise _NoParentError(f"there is no workspace {parent!r} to be its parent; start that one first") from None
+
+
+def _create(client: Client, name: str, role: str, parent_id: UUID | None) -> tuple[UUID, Path]:
+    try:
+        created = client.workspaces.create(NewWorkspace(name=name, role=role, parent_id=parent_id))
     except errors.Forbidden:
         raise errors.Forbidden(
             f"no workspace is named {name!r} and this token may not create one; "

@@ -288,10 +288,10 @@ class Brain:
         if order.restart_id in self._obeyed or self._exit is not None:
             return
         self._obeyed.append(order.restart_id)
-        self._desk.log("info", "an operator ordered a restart", reason=order.reason, restart_id=order.restart_id)
+        self._desk.log("info", "a restart was ordered", reason=order.reason, restart_id=order.restart_id)
         self.budget.renew()
         if self.stage in HAS_PROCESS:
-            self._end(f"an operator ordered a restart: {order.reason}")
+            self._end(f"a restart was ordered: {order.reason}")
         elif self.stage in {Stage.QUARANTINED, Stage.DELAYED}:
             self._desk.cancel("start")
             self._start()

@@ -16,12 +16,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import threading
 from typing import TYPE_CHECKING, Final, Self
 
 from truebeat import errors
 from truebeat.clock import SystemClock
+from truebeat.domain.phases import PHASES
 from truebeat.workspace import embed_commands as do
 from truebeat.workspace import embed_place, measure, wedge
 from truebeat.workspace.embed_core import Core
@@ -97,10 +99,12 @@ class Workspace:
         self._tokens = embed_place.tokens_of(token, token_file)
         self._role = role
         self._probe = probe
-        self._probe_interval, self._probe_timeout = probe_interval, probe_timeout
         self._on_restart = on_restart
         self._loop_bound = loop_bound
         self._bounds = dict(bounds or {})
+        # no rarer than the server needs it: without a canary an idle workspace stands still
+        still_after = self._bounds.get("idle", PHASES["idle"].still_after or math.inf)
+        self._probe_interval, self._probe_timeout = min(probe_interval, still_after / 2), probe_timeout
         self._grace = grace
         self._clock = SystemClock()
         self._turns = Turns(handler, capacity, self._say)

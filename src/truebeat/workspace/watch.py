@@ -194,6 +194,8 @@ class Watch:
         if bound:
             # a bound that is shorter than the suspicion must not end before the runtime was asked
             after = min(after if after is not None else bound, bound / _WITHIN_BOUND)
+        elif after is not None and usual.still_after is not None:
+            after = min(after, usual.still_after / 2)
         if after is None:
             return False
         now = self._evidence.clock.monotonic()

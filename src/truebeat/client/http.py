@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from truebeat.client.credentials import TokenSource
+    from truebeat.client.delegations import Delegations
     from truebeat.client.events import Events
     from truebeat.client.incidents import Incidents
     from truebeat.client.registry import Registry
@@ -69,6 +70,7 @@ class Client:
             raise errors.Invalid(f"{url!r} is not the address of a server; give one like http://127.0.0.1:8700")
         self.url = url.rstrip("/")
         self.credentials = tokens
+        self._timeout = timeout
         self._http = httpx2.Client(
             base_url=self.url, timeout=timeout, transport=transport, trust_env=not is_loopback(url)
         )
@@ -87,6 +89,12 @@ class Client:
         from truebeat.client.workspaces import Workspaces
 
         return Workspaces(self)
+
+    @cached_property
+    def delegations(self) -> Delegations:
+        from truebeat.client.delegations import Delegations
+
+        return Delegations(self)
 
     @cached_property
     def events(self) -> Events:
@@ -126,9 +134,12 @@ class Client:
         body: object = None,
         query: Mapping[str, str | int] | None = None,
         headers: Mapping[str, str] | None = None,
+        longer: float = 0.0,
     ) -> T:
-        """One call whose answer is decoded as `answer`; `None` as the body sends none."""
-        response = self._send(method, path, body, query, headers)
+        """One call whose answer is decoded as `answer`; `None` as the body sends none. longer: seconds that the server
+        may take on top of the usual.
+        """
+        response = self._send(method, path, body, query, headers, longer)
         try:
             return msgspec.json.decode(response.content, type=answer)
         except msgspec.DecodeError as error:
@@ -156,13 +167,14 @@ class Client:
         body: object,
         query: Mapping[str, str | int] | None,
         more: Mapping[str, str] | None = None,
+        longer: float = 0.0,
     ) -> httpx2.Response:
         content = None if body is None else msgspec.json.encode(body)
         token = self.credentials.current()
-        response = self._once(method, path, content, query, token, more)
+        response = self._once(method, path, content, query, token, more, longer)
         if response.status_code == 401:
             # The token may have been rotated under us: read it again, once, and send the very same body.
-            response = self._once(method, path, content, query, self.credentials.refresh(), more)
+            response = self._once(method, path, content, query, self.credentials.refresh(), more, longer)
         if response.is_success:
             return response
         raise error_from(response.status_code, response.content, self.url)
@@ -175,6 +187,7 @@ class Client:
         query: Mapping[str, str | int] | None,
         token: str | None,
         more: Mapping[str, str] | None = None,
+        longer: float = 0.0,
     ) -> httpx2.Response:
         headers = dict(more or {})
         if token is not None:
@@ -182,7 +195,14 @@ class Client:
         if content is not None:
             headers["Content-Type"] = "application/json"
         try:
-            return self._http.request(method, path, content=content, headers=headers, params=dict(query or {}))
+            return self._http.request(
+                method,
+                path,
+                content=content,
+                headers=headers,
+                params=dict(query or {}),
+                timeout=self._timeout + longer,
+            )
         except httpx2.TimeoutException:
             raise errors.Unavailable(f"the server at {self.url} did not answer in time; try again") from None
         except httpx2.TransportError as error:

@@ -6,6 +6,7 @@ on the link within one boot of the supervisor (0 on the pipe); each is repeated 
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct, field
@@ -28,11 +29,32 @@ class Sender(Struct, kw_only=True):
     name: str = ""
 
 
+class ResultEnvelope(Struct, kw_only=True):
+    """What came back of a delegation, or a question about it (state input-required). All texts are data: others wrote
+    them, the asked workspace and its agent; show them to a model by `domain.envelope.render` only.
+
+    asked: what was asked, cut. text: the answer, the question or the error's text, cut if `truncated`. tool_calls: how
+    many tools the answering turn used, if its executor tells. suspicious: what in `text` imitates something it is not.
+    """
+
+    delegation_id: TaskId
+    from_id: TaskId
+    from_name: str
+    asked: str
+    state: str
+    ended_at: datetime
+    text: str
+    truncated: bool = False
+    tool_calls: int | None = None
+    suspicious: list[str] = field(default_factory=list)
+
+
 class Deliver(Struct, kw_only=True, tag="deliver"):
     """One attempt at a task, for the worker of `generation`.
 
     text: the message's text parts, joined. parts: all of its parts in A2A's JSON shape. reply: the task had asked for
     input, and this is the answer. interrupted: an earlier attempt had begun and its worker died; say so to the agent.
+    results: what came back of this workspace's own delegations and was not used by a turn yet.
     """
 
     task_id: TaskId
@@ -44,6 +66,7 @@ class Deliver(Struct, kw_only=True, tag="deliver"):
     parts: list[dict[str, Any]] = field(default_factory=list)
     reply: bool = False
     interrupted: bool = False
+    results: list[ResultEnvelope] = field(default_factory=list)
 
 
 class Cancel(Struct, kw_only=True, tag="cancel"):
@@ -88,7 +111,10 @@ class Chunk(Struct, kw_only=True, tag="chunk"):
 
 
 class Finished(Struct, kw_only=True, tag="finished"):
-    """How the attempt ended. `text` is the answer, the question (input-required, auth-required) or the error's text."""
+    """How the attempt ended. `text` is the answer, the question (input-required, auth-required) or the error's text.
+
+    tool_calls: how many tools the turn used; None where the executor does not tell of tools.
+    """
 
     task_id: TaskId
     generation: Number
@@ -96,6 +122,7 @@ class Finished(Struct, kw_only=True, tag="finished"):
     state: Literal["completed", "failed", "canceled", "rejected", "input-required", "auth-required"]
     text: str
     parts: list[dict[str, Any]] = field(default_factory=list)
+    tool_calls: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     n: Number = 0
 
 

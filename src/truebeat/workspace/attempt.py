@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 
 from truebeat.protocol.delivery import CHUNK_LIMIT, RESULT_LIMIT, Begun, Chunk, Deliver, Finished, HandedBack
-from truebeat.workspace.executors.base import Artifact, Output, Progress, Text, TurnError
+from truebeat.workspace.executors.base import Artifact, Output, Progress, Text, ToolStarted, TurnError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,9 +37,16 @@ def clean(text: str) -> str:
 class Attempt:
     """Text and artifacts together are bounded by RESULT_LIMIT, in characters and as the bytes that are sent."""
 
-    def __init__(self, order: Deliver, send: Callable[[Begun | Chunk | Finished | HandedBack], None]) -> None:
+    def __init__(
+        self,
+        order: Deliver,
+        send: Callable[[Begun | Chunk | Finished | HandedBack], None],
+        *,
+        tells_tools: bool = False,
+    ) -> None:
         self.order = order
         self._send = send
+        self._tools: int | None = 0 if tells_tools else None
         self._key: dict[str, Any] = {
             "task_id": order.task_id,
             "generation": order.generation,
@@ -73,6 +80,8 @@ class Attempt:
                 self._count(len(msgspec.json.encode(parts)))
                 self._flush()
                 self._chunk("artifact", name=clean(output.name)[:_NAME_LIMIT], parts=parts)
+            case ToolStarted() if self._tools is not None:
+                self._tools += 1
             case _:
                 pass
 
@@ -90,7 +99,7 @@ class Attempt:
             )
         self._flush()
         self.over = True
-        self._send(Finished(**self._key, state=state, text=text))
+        self._send(Finished(**self._key, state=state, text=text, tool_calls=self._tools))
 
     def hand_back(self, reason: str) -> None:
         """The end of it without a result: somebody else, or a later generation, has to do it."""

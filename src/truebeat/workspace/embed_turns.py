@@ -351,4 +351,5 @@ def _turn(deliver: Deliver) -> Turn:
         attempt=deliver.attempt,
         reply=deliver.reply,
         interrupted=deliver.interrupted,
+        results=tuple(deliver.results),
     )

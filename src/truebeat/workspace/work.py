@@ -103,7 +103,7 @@ class Work:
                 )
             )
             return
-        run = self._runs[key] = _Run(Attempt(order, self._send))
+        run = self._runs[key] = _Run(Attempt(order, self._send, tells_tools=self._executor.tells_tools))
         run.task = asyncio.get_running_loop().create_task(self._do(run), name=f"task {order.task_id}")
         run.task.add_done_callback(lambda _: self._forget(key))
 
@@ -161,6 +161,7 @@ class Work:
             attempt=order.attempt,
             reply=order.reply,
             interrupted=order.interrupted,
+            results=tuple(order.results),
         )
 
         def hear(output: Output) -> None:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
+    from truebeat.protocol.delivery import ResultEnvelope
+
 
 class ConfigurationError(Exception):
     """Restarting can't help until a person changes something. The message says what."""
@@ -36,6 +38,8 @@ class Turn:
     parts: the message's parts in A2A's JSON shape; text: its text parts, joined. sender_kind: "person", "client" or
     "workspace". reply: this task had asked for input, and this is the answer. interrupted: an earlier attempt had begun
     and its worker died. attempt counts from 1.
+    results: what came back of this workspace's delegations; data that others wrote, for a model only as
+    `truebeat.domain.envelope.render` shows it.
     """
 
     text: str
@@ -47,6 +51,7 @@ class Turn:
     attempt: int = 1
     reply: bool = False
     interrupted: bool = False
+    results: tuple[ResultEnvelope, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +194,8 @@ class Executor(ABC):
     recovery_timeout: float = 90.0
     #: turns that it can do at the same time
     capacity: int = 1
+    #: it tells of each tool (ToolStarted), so that a turn without any is known to have used none
+    tells_tools: bool = False
     #: sets what people should know and what is no fault of the workspace; the worker puts its own function here
     note: Callable[[str], None] = staticmethod(_unheard)
 

@@ -52,6 +52,8 @@ class ClaudeExecutor(Executor):
 
     probe_timeout = 5.0
 
+    tells_tools = True
+
     def __init__(self, target: str | Sequence[str], options: Options) -> None:
         super().__init__(target, options)
         self._settings = Settings(options, self.probe_timeout)

@@ -5,21 +5,23 @@ from __future__ import annotations
 import json
 import os
 import signal
+import uuid
 from pathlib import Path
 
 import pytest
 
 from truebeat.cli.check import check
 from truebeat.cli.main import dispatch
-from truebeat.kit import cases, runs
+from truebeat.kit import cases, runs, stage
 from truebeat.kit.case import Case, Kind, Quiet, Recovery
 from truebeat.kit.faults import outside
-from truebeat.kit.stage import MARKER
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="the kit finds processes in /proc")
 
 
-def test_lies_are_found_and_a_hardship_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_lies_are_found_and_a_hardship_is_left_alone(tmp_path: Path, capsys, monkeypatch):
+    mark = uuid.uuid4().hex
+    monkeypatch.setattr(stage.secrets, "token_hex", lambda _: mark)
     page = tmp_path / "scorecard.md"
     names = ["worker-killed", "pipe-closed", "runtime-killed", "worker-paused"]
     code = dispatch(["check", "--json", "--write", str(page), *(part for name in names for part in ("--only", name))])
@@ -34,13 +36,13 @@ def test_lies_are_found_and_a_hardship_is_left_alone(tmp_path: Path, capsys: pyt
         assert one["witnesses"]
         assert one["recovery"] in {"restart verified", "in place"}
     assert "`worker-killed`" in page.read_text()
-    assert not list(_marked())
+    assert not list(_marked(mark))
 
 
-def _marked():
+def _marked(mark: str):
     for place in Path("/proc").glob("[0-9]*"):
         try:
-            if f"{MARKER}=".encode() in (place / "environ").read_bytes() and place.name != str(os.getpid()):
+            if f"{stage.MARKER}={mark}".encode() in (place / "environ").read_bytes() and place.name != str(os.getpid()):
                 yield place
         except OSError:
             continue

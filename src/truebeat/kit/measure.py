@@ -207,6 +207,6 @@ def _each(conditions: list[dict[str, Any]], key: str) -> list[str]:
 
 
 def _line(event: Event) -> str:
-    conditions = event.payload.get("conditions") or [{}]
-    said = conditions[0].get("detail", "") if isinstance(conditions[0], dict) else ""
-    return f"{event.type}: {said}"[:300]
+    conditions = event.payload.get("conditions")
+    first = conditions[0] if conditions and isinstance(conditions[0], dict) else event.payload
+    return f"{event.type}: {first.get('detail', '')}"[:300]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from truebeat.tools.in_turn import delegate, delegation, notify_user, peers, report_to_parent
     from truebeat.workspace.embed import Workspace
     from truebeat.workspace.embed_turns import Task
     from truebeat.workspace.executors.base import (
@@ -54,8 +55,13 @@ __all__ = [
     "TurnError",
     "Workspace",
     "clear_wedge",
+    "delegate",
+    "delegation",
     "is_wedged",
     "mark_wedged",
+    "notify_user",
+    "peers",
+    "report_to_parent",
     "wedge_reason",
 ]
 
@@ -63,8 +69,13 @@ _PLACES = {
     "Workspace": "truebeat.workspace.embed",
     "Task": "truebeat.workspace.embed_turns",
     "clear_wedge": "truebeat.workspace.wedge",
+    "delegate": "truebeat.tools.in_turn",
+    "delegation": "truebeat.tools.in_turn",
     "is_wedged": "truebeat.workspace.wedge",
     "mark_wedged": "truebeat.workspace.wedge",
+    "notify_user": "truebeat.tools.in_turn",
+    "peers": "truebeat.tools.in_turn",
+    "report_to_parent": "truebeat.tools.in_turn",
     "wedge_reason": "truebeat.workspace.wedge",
 }
 

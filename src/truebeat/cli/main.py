@@ -38,6 +38,7 @@ def build() -> App:
             ("demo", start, "Watch a lie being caught: a small fleet, a real wedge, measured times."),
             ("up", start, "Run the server with its own PostgreSQL, and the workspaces of a fleet.toml."),
             ("run", start, "Run one workspace: a supervisor and, under it, the agent."),
+            ("mcp", start, "The agents' tools for one workspace, as an MCP server."),
             ("serve", start, "Run the server alone, on the PostgreSQL of TRUEBEAT_DATABASE_URL."),
             ("canvas", look, "The page to watch and drive the fleet: its URL, with a login."),
             ("ps", look, "List the workspaces with their judged status and the reason."),

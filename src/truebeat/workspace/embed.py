@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final, Self
 from truebeat import errors
 from truebeat.clock import SystemClock
 from truebeat.domain.phases import PHASES
+from truebeat.tools.place import Place
 from truebeat.workspace import embed_commands as do
 from truebeat.workspace import embed_place, measure, wedge
 from truebeat.workspace.embed_core import Core
@@ -32,6 +33,7 @@ from truebeat.workspace.embed_thread import Canary, Herald, Stop, Wedge
 from truebeat.workspace.embed_turns import Turns
 from truebeat.workspace.events import Refusal
 from truebeat.workspace.link import address
+from truebeat.workspace.tokens import TokenOrigin
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -124,6 +126,7 @@ class Workspace:
         if self._herald is not None:
             raise errors.Conflict("a Workspace is entered once; make another")
         await self._find()
+        self._turns.place = Place(self._url, self.id, TokenOrigin(self._tokens))
         loop = self._loop = asyncio.get_running_loop()
         thread = threading.get_native_id()
         now = self._clock.monotonic()

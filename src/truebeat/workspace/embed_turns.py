@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from truebeat.domain.symptoms import means_rate_limited
 from truebeat.protocol.link import Counters
+from truebeat.tools.place import Here, Place, enter
 from truebeat.workspace import wedge
 from truebeat.workspace.attempt import Attempt
 from truebeat.workspace.embed_commands import Facts
@@ -149,6 +150,8 @@ class Turns:
         self._phase = "idle"
         self._told: Facts | None = None
         self.note = ""
+        #: whose turns these are, once that is known
+        self.place: Place | None = None
 
     # --- from the link's thread, by way of the loop ---
 
@@ -214,11 +217,14 @@ class Turns:
             task = await self._queue.get()
             if task is not None and not task.ended:
                 task.begin()
+                # into the context of whoever iterates, and of the tasks that it starts
+                self._enter_place(task)
                 yield task
 
     # --- a handler's turn ---
 
     async def _run(self, task: Task, handler: Handler) -> None:
+        self._enter_place(task)
         try:
             await self._outputs(task, handler)
         except asyncio.CancelledError:
@@ -275,6 +281,10 @@ class Turns:
             reason = f"task {task_id} was canceled {CANCEL_BOUND:.0f} s ago and goes on"
             wedge.mark_wedged(reason)
             running.add_done_callback(lambda _done: wedge.clear_wedge() if wedge.wedge_reason() == reason else None)
+
+    def _enter_place(self, task: Task) -> None:
+        if self.place is not None:
+            enter(Here(self.place, task.turn.task_id))
 
     # --- facts ---
 

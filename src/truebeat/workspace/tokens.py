@@ -55,6 +55,20 @@ class TokenCache:
         return _usable(self._env.get(ENV_TOKEN, ""))
 
 
+class TokenOrigin:
+    """The same token for `truebeat.client`."""
+
+    def __init__(self, cache: TokenCache) -> None:
+        self._cache = cache
+
+    def current(self) -> str | None:
+        return self._cache.current()
+
+    def refresh(self) -> str | None:
+        self._cache.refresh()
+        return self._cache.current()
+
+
 def _usable(text: str) -> str | None:
     """The token in `text`, or None: what goes into a header is one printable ASCII word."""
     token = text.strip()

@@ -14,6 +14,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from truebeat.protocol.delivery import Cancel, Deliver, HandedBack
+from truebeat.tools.place import Here, enter
 from truebeat.workspace.attempt import Attempt
 from truebeat.workspace.executors.base import InputRequired, InterruptedTurnError, Turn, TurnError
 from truebeat.workspace.turns import error_text, is_wedge
@@ -175,6 +176,8 @@ class Work:
                 raise
 
         attempt.begin()
+        if self._executor.place is not None:
+            enter(Here(self._executor.place, order.task_id))
         try:
             last = await self._turns.take(turn, hear, self._room)
         except asyncio.CancelledError:

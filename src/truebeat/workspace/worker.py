@@ -21,6 +21,7 @@ from truebeat.clock import SystemClock
 from truebeat.domain.symptoms import means_wedged
 from truebeat.protocol import pipe
 from truebeat.protocol.delivery import Cancel, Deliver, HandedBack
+from truebeat.tools.place import Place, tokens_of
 from truebeat.workspace import executors, processes, stack, wedge
 from truebeat.workspace.config import ENV_PIPE_IN, ENV_PIPE_OUT, RunConfig, decode
 from truebeat.workspace.evidence import Evidence
@@ -143,6 +144,7 @@ class Worker:
             lambda: executors.create(config.agent, config.target, config.options), name="import"
         )
         executor.note = self._noted
+        executor.place = Place(config.url, config.workspace_id, tokens_of(config.token_file))
         capacity = options.integer("capacity", executor.capacity)
         if capacity != executor.capacity:
             raise ConfigurationError(

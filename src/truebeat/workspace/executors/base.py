@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
     from truebeat.protocol.delivery import ResultEnvelope
+    from truebeat.tools.place import Place
 
 
 class ConfigurationError(Exception):
@@ -194,6 +195,8 @@ class Executor(ABC):
     recovery_timeout: float = 90.0
     #: turns that it can do at the same time
     capacity: int = 1
+    #: which workspace of which server this is; the worker says so before `start`
+    place: Place | None = None
     #: it tells of each tool (ToolStarted), so that a turn without any is known to have used none
     tells_tools: bool = False
     #: sets what people should know and what is no fault of the workspace; the worker puts its own function here
@@ -217,7 +220,7 @@ class Executor(ABC):
 
     def suspicion(self) -> str:
         """Why the runtime should be probed now instead of after a silence; "" for no reason. Asked several times a
-        second: a glance, not a probe. (That the process of `runtime_pid` is stopped or gone is seen without it.)
+        second: a glance, not a probe. (That the process of `runtime_pid` is stopped or gone is seen without it).
         """
         return ""
 

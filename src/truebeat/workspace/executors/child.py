@@ -20,7 +20,7 @@ from truebeat.workspace.executors.stderr import pass_on
 from truebeat.workspace.processes import die_with_parent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 #: the end of stderr that is kept for error texts
 _STDERR_KEPT: Final = 4000
@@ -49,8 +49,15 @@ class Child(asyncio.SubprocessProtocol):
         self._stdin: asyncio.WriteTransport | None = None
 
     @classmethod
-    async def start(cls, argv: Sequence[str], *, cwd: str | None, on_output: Callable[[bytes], None]) -> Child:
-        """ConfigurationError if there is no such program or directory."""
+    async def start(
+        cls,
+        argv: Sequence[str],
+        *,
+        cwd: str | None,
+        on_output: Callable[[bytes], None],
+        more: Mapping[str, str] | None = None,
+    ) -> Child:
+        """ConfigurationError if there is no such program or directory. more: environment variables besides ours."""
         check_program(argv, cwd)
         parent = os.getpid()
         try:
@@ -58,6 +65,7 @@ class Child(asyncio.SubprocessProtocol):
                 lambda: cls(on_output),
                 *argv,
                 cwd=cwd,
+                env=os.environ | (more or {}),
                 start_new_session=True,
                 preexec_fn=lambda: die_with_parent(parent),
             )

@@ -6,6 +6,7 @@ claude_connect.py   one client: deadlines, drained stream, exit watcher
 claude_stream.py    messages to outputs and phases
 claude_sessions.py  which session continues which conversation
 claude_recovery.py  the ladder
+claude_tools.py     the agents' tools, natively; what of a turn the model is shown
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from truebeat.workspace.executors.base import (
 from truebeat.workspace.executors.claude_client import Client
 from truebeat.workspace.executors.claude_options import Settings
 from truebeat.workspace.executors.claude_stream import Reader
+from truebeat.workspace.executors.claude_tools import NativeTools, prompt
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -62,6 +64,7 @@ class ClaudeExecutor(Executor):
         self.recovery_timeout = 3 * (self._limits.connect + self._limits.probe) + 5.0
         self._client = Client(self._settings, self._tell_slow)
         self._sdk: Any = None
+        self._tools: NativeTools | None = None
         self._reader: Reader | None = None
         self._moved_at = 0.0
         #: probes in a row that failed or were given up
@@ -82,6 +85,8 @@ class ClaudeExecutor(Executor):
                 f"the claude executor needs claude-agent-sdk ({error}): install truebeat[claude]"
             ) from error
         self._settings.check()
+        if self.place is not None and self._settings.wants_tools:
+            self._tools = self._settings.tools = NativeTools(self._sdk, self.place)
         try:
             await self._client.start(self._sdk)
         except ConfigurationError:
@@ -104,11 +109,12 @@ class ClaudeExecutor(Executor):
         except Exception as error:
             raise InterruptedTurnError(claude_recovery.said(error)) from error
         reader = self._reader = Reader(self._sdk)
+        self._works_on(turn.task_id)
         try:
             self._unanswered = 0
             self._move()
             await connection.send(
-                (_INTERRUPTED if turn.interrupted else "") + (_BEGUN_ANEW if anew else "") + turn.text
+                (_INTERRUPTED if turn.interrupted else "") + (_BEGUN_ANEW if anew else "") + prompt(turn)
             )
             for output in reader.enter("waiting_model"):
                 yield output
@@ -133,8 +139,13 @@ class ClaudeExecutor(Executor):
             raise
         finally:
             self._reader = None
+            self._works_on("")
         # not within the try: who has the result may leave, and nothing is left to interrupt
         yield Result(last)
+
+    def _works_on(self, task: str) -> None:
+        if self._tools is not None:
+            self._tools.task = task
 
     async def _next(self, connection: Connection, reader: Reader) -> Any:
         """The next message; None if the turn is complete and its result does not come."""
@@ -280,3 +291,5 @@ class ClaudeExecutor(Executor):
 
     async def close(self) -> None:
         await self._client.close()
+        if self._tools is not None:
+            self._tools.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from truebeat.workspace.executors.base import ConfigurationError, Options
 from truebeat.workspace.executors.claude_cli import MARK
+from truebeat.workspace.executors.claude_tools import ALLOWED, SERVER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from truebeat.workspace.executors.claude_tools import NativeTools
 
 #: bytes of one line from the CLI; the SDK's own default of 1 MiB kills its reader on a large tool result
 _BUFFER: Final = 16 * 1024 * 1024
@@ -53,6 +57,9 @@ class Settings:
         )
         directory = options.text("state_dir")
         self.state_dir = Path(directory) if directory else None
+        self.wants_tools = options.choice("tools", "yes", ("yes", "no")) == "yes"
+        #: the agents' tools, once the executor has them
+        self.tools: NativeTools | None = None
         self._environment = self._upstream_limits()
 
     def check(self) -> None:
@@ -80,7 +87,7 @@ class Settings:
                 "setting_sources": _list(option("setting_sources")),
                 "settings": option("settings") or None,
                 "plugins": [{"type": "local", "path": path} for path in _list(option("plugins"))],
-                "mcp_servers": option("mcp_config") or {},
+                "mcp_servers": self._servers(),
                 # a hook at the end of a turn may take long, and is then no lost result
                 "include_hook_events": bool(self.extras),
                 "resume": resume or None,
@@ -92,7 +99,7 @@ class Settings:
                 cwd=option("cwd") or None,
                 system_prompt=option("system_prompt") or None,
                 permission_mode=option("permission_mode") or None,
-                allowed_tools=_list(option("allowed_tools")),
+                allowed_tools=[*_list(option("allowed_tools")), *(ALLOWED if full and self.tools else ())],
                 include_partial_messages=True,
                 max_buffer_size=_BUFFER,
                 stderr=stderr,
@@ -101,6 +108,20 @@ class Settings:
             )
         except TypeError as error:
             raise ConfigurationError(f"this claude-agent-sdk refuses the options: {error}") from error
+
+    def _servers(self) -> Any:
+        """The operator's MCP servers and ours. What it can't read of theirs the CLI is given, to say so."""
+        given = self._options.text("mcp_config")
+        if self.tools is None:
+            return given or {}
+        servers: dict[str, Any] = {}
+        if given:
+            try:
+                text = given if given.lstrip().startswith("{") else Path(given).read_text(encoding="utf-8")
+                servers = dict(json.loads(text)["mcpServers"])
+            except (OSError, ValueError, KeyError, TypeError):
+                return given
+        return {SERVER: self.tools.server()} | servers
 
     def _upstream_limits(self) -> dict[str, str]:
         """How long the CLI waits for its upstream. What the operator has set in the environment stays."""

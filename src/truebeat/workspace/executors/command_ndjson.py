@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
@@ -14,7 +15,8 @@ from truebeat.workspace.executors.base import Executor, Options, Output, Result,
 from truebeat.workspace.executors.child import Child
 from truebeat.workspace.executors.command import words
 from truebeat.workspace.executors.lines import LineCutter
-from truebeat.workspace.executors.ndjson import ENDS, LINE_LIMIT, Reply, output_of, turn_line
+from truebeat.workspace.executors.ndjson import ENDS, LINE_LIMIT, Reply, encode_line, output_of, turn_line
+from truebeat.workspace.executors.results_file import Handed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -79,10 +81,19 @@ class NdjsonExecutor(Executor):
         self._turns: dict[str, _Talk] = {}
         self._garbage = 0
 
+    @cached_property
+    def _handed(self) -> Handed:
+        return Handed(self.options.text("results_file"), self.place)
+
     async def start(self) -> None:
         self._lines = LineCutter(LINE_LIMIT)
+        handed = self._handed
+        await handed.start()
         child = self._child = await Child.start(
-            words(self.target), cwd=self.options.text("cwd") or None, on_output=lambda data: self._received(child, data)
+            words(self.target),
+            cwd=self.options.text("cwd") or None,
+            on_output=lambda data: self._received(child, data),
+            more=handed.environment(),
         )
         self.runtime_pid = child.pid
         loop = asyncio.get_running_loop()
@@ -113,7 +124,9 @@ class NdjsonExecutor(Executor):
         talk = self._turns[name] = _Talk()
         pieces: list[str] = []
         size = 0
+        handed = self._handed
         try:
+            await handed.give(turn)
             self._send(turn_line(name, turn))
             while True:
                 reply = await talk.get()
@@ -127,6 +140,8 @@ class NdjsonExecutor(Executor):
                     pieces.append(output.text)
                 elif isinstance(output, Result) and not output.text:
                     output = Result("".join(pieces))
+                if isinstance(output, Result):
+                    await handed.succeeded(turn)
                 yield output
                 if reply.type in ENDS:
                     return
@@ -135,6 +150,7 @@ class NdjsonExecutor(Executor):
                 await self._leave(name, talk)
             finally:
                 del self._turns[name]
+                handed.over(turn)
 
     def abandon(self) -> None:
         """Whoever waits for this runtime is woken by its end."""
@@ -195,7 +211,7 @@ class NdjsonExecutor(Executor):
         if child is None or child.closed.done():
             raise TurnError(f"the runtime {self.exit_text() or 'was not started'}")
         try:
-            child.write(msgspec.json.encode(line) + b"\n")
+            child.write(encode_line(line))
         except BrokenPipeError as error:
             raise TurnError("the runtime closed its stdin") from error
 

@@ -7,14 +7,17 @@ import codecs
 import os
 import shutil
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from truebeat.domain import envelope
 from truebeat.protocol.delivery import RESULT_LIMIT
 from truebeat.workspace import processes
 from truebeat.workspace.executors.base import Executor, Options, Output, Result, Step, Text, Turn, TurnError
 from truebeat.workspace.executors.child import Child, check_program
 from truebeat.workspace.executors.command import words
+from truebeat.workspace.executors.results_file import Handed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -36,9 +39,15 @@ class TurnExecutor(Executor):
         self.capacity = max(options.integer("capacity", 1), 1)
         self._cwd = options.text("cwd") or None
         self._children: set[Child] = set()
+        self._prompts = options.choice("results", "file", ("file", "prompt")) == "prompt"
+
+    @cached_property
+    def _handed(self) -> Handed:
+        return Handed(self.options.text("results_file"), self.place)
 
     async def start(self) -> None:
         check_program(words(self.target), self._cwd)
+        await self._handed.start()
 
     async def probe(self) -> None:
         for child in self._children:
@@ -69,7 +78,15 @@ class TurnExecutor(Executor):
             else:
                 pieces.put_nowait(data)
 
-        child = await Child.start(words(self.target), cwd=self._cwd, on_output=receive)
+        handed = self._handed
+        await handed.give(turn)
+        try:
+            child = await Child.start(
+                words(self.target), cwd=self._cwd, on_output=receive, more=handed.environment(turn.task_id)
+            )
+        except BaseException:
+            handed.over(turn)
+            raise
         self._children.add(child)
         loop = asyncio.get_running_loop()
         child.closed.add_done_callback(lambda _: pieces.put_nowait(None))
@@ -79,7 +96,8 @@ class TurnExecutor(Executor):
         try:
             # a command need not read its input; its exit status says whether the turn went well
             with suppress(BrokenPipeError):
-                child.write(turn.text.encode(errors="replace"))
+                text = envelope.render(turn.results) + turn.text if self._prompts else turn.text
+                child.write(text.encode(errors="replace"))
             child.end_input()
             while (piece := await pieces.get()) is not None:
                 if text := decoder.decode(piece):
@@ -89,8 +107,10 @@ class TurnExecutor(Executor):
                 raise TurnError(f"the answer is longer than {ANSWER_LIMIT} bytes")
             if child.exited.result() != 0:
                 raise TurnError(f"the command {child.ending()}")
+            await handed.succeeded(turn)
             yield Result("".join(answer).strip())
         finally:
+            handed.over(turn)
             self._children.discard(child)
             child.kill()
             await child.gone()

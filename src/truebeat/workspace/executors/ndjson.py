@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from msgspec import Struct, field
 
+from truebeat.domain import envelope
 from truebeat.workspace.executors.base import (
     Artifact,
     InPhase,
@@ -56,7 +58,17 @@ def turn_line(name: str, turn: Turn) -> Mapping[str, object]:
         "attempt": turn.attempt,
         "reply": turn.reply,
         "interrupted": turn.interrupted,
+        "results": turn.results,
+        "results_text": envelope.render(turn.results),
     }
+
+
+def encode_line(line: Mapping[str, object]) -> bytes:
+    """One line, for readers that end lines at other characters than LF too: JSON never needs those as they are."""
+    data = msgspec.json.encode(line)
+    for char in "\x85\u2028\u2029":
+        data = data.replace(char.encode(), f"\\u{ord(char):04x}".encode())
+    return data + b"\n"
 
 
 def output_of(reply: Reply) -> Output | None:

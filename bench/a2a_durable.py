@@ -1,4 +1,4 @@
-"""a2a-sdk's own server with its DatabaseTaskStore, and an agent that answers at once."""
+"""a2a-sdk's own server, with its DatabaseTaskStore or in memory, and an agent that answers at once."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import os
 from a2a.server.agent_execution import AgentExecutor
 from a2a.server.request_handlers import DefaultRequestHandler
 from a2a.server.routes import create_jsonrpc_routes
-from a2a.server.tasks import DatabaseTaskStore, TaskUpdater
+from a2a.server.tasks import DatabaseTaskStore, InMemoryTaskStore, TaskUpdater
 from a2a.types import AgentCapabilities, AgentCard, Part, Task, TaskState, TaskStatus
-from sqlalchemy.ext.asyncio import create_async_engine
 from starlette.applications import Starlette
 
 
@@ -30,9 +29,19 @@ class Echo(AgentExecutor):
         await TaskUpdater(queue, context.task_id, context.context_id).cancel()
 
 
-def app() -> Starlette:
+def durable() -> Starlette:
+    from sqlalchemy.ext.asyncio import create_async_engine
+
     url = os.environ["TRUEBEAT_DATABASE_URL"].replace("postgresql://", "postgresql+asyncpg://", 1)
     engine = create_async_engine(url, pool_size=10)
+    return _app(DatabaseTaskStore(engine, table_name="a2a_tasks"))
+
+
+def in_memory() -> Starlette:
+    return _app(InMemoryTaskStore())
+
+
+def _app(store) -> Starlette:
     card = AgentCard(name="echo", description="", version="1", capabilities=AgentCapabilities(streaming=True))
-    handler = DefaultRequestHandler(agent_executor=Echo(), task_store=DatabaseTaskStore(engine, table_name="a2a_tasks"), agent_card=card)
+    handler = DefaultRequestHandler(agent_executor=Echo(), task_store=store, agent_card=card)
     return Starlette(routes=create_jsonrpc_routes(handler, rpc_url="/"))

@@ -1,4 +1,4 @@
-"""The servers that the benchmarks compare: `python -m bench.servers (bare|fastapi|a2a|truebeat) PORT`."""
+"""The servers that the benchmarks compare: `python -m bench.servers (bare|fastapi|a2a|a2a-memory|truebeat) PORT`."""
 
 from __future__ import annotations
 
@@ -35,9 +35,15 @@ def fastapi():
 
 
 def a2a():
-    from bench.a2a_durable import app
+    from bench.a2a_durable import durable
 
-    return app()
+    return durable()
+
+
+def a2a_memory():
+    from bench.a2a_durable import in_memory
+
+    return in_memory()
 
 
 def main() -> None:
@@ -48,7 +54,7 @@ def main() -> None:
 
         run(Settings.from_env(os.environ), "127.0.0.1", port)
         return
-    app = {"bare": bare, "fastapi": fastapi, "a2a": a2a}[target]()
+    app = {"bare": bare, "fastapi": fastapi, "a2a": a2a, "a2a-memory": a2a_memory}[target]()
     uvicorn.run(
         app, host="127.0.0.1", port=port, loop="uvloop", http="httptools", access_log=False, log_level="warning"
     )

@@ -15,6 +15,7 @@ from truebeat.server.background.tasks import spawn
 from truebeat.server.services.events import EventLog
 from truebeat.server.services.ledger import Decision, Ledger
 from truebeat.server.services.notices import Notices
+from truebeat.server.store import events as event_store
 from truebeat.server.store import tasks as task_store
 from truebeat.server.store.tasks import NewRow
 
@@ -63,14 +64,14 @@ async def test_a_burst_is_one_transaction_and_keeps_its_order(ledger, database):
 
 async def test_a_flip_in_the_moment_of_a_send_loses_no_claim(ledger, monkeypatch):
     """The send's transaction found no room; while it is written there is some, and that is said."""
-    real = task_store.add_updates
+    real = event_store.append
 
-    async def flip_meanwhile(connection, updates):
+    async def flip_meanwhile(connection, events):
         ledger.room_of = lambda _: (1, 1)
         ledger.claim(ADA)
-        await real(connection, updates)
+        return await real(connection, events)
 
-    monkeypatch.setattr(task_store, "add_updates", flip_meanwhile)
+    monkeypatch.setattr(event_store, "append", flip_meanwhile)
     row = new()
     await ledger.submit(row)
     await ledger.inspect(ADA, lambda _: Decision([], []))
@@ -108,6 +109,18 @@ async def test_what_can_not_be_written_takes_nobody_along(ledger, database):
     for sent in (first, last):
         assert await state_of(database, sent.task_id) is State.SUBMITTED
     assert ledger.queued == {ADA: 2}
+
+
+async def test_a_new_task_knows_its_place_without_asking_the_database(ledger, database):
+    """As the database would count it: those of its priority before it, and all of a higher one."""
+    kept = [new("a"), dataclasses.replace(new("b"), priority=5), new("c")]
+    [await ledger.submit(row) for row in kept]
+    rows = [dataclasses.replace(new(str(n)), priority=priority) for n, priority in enumerate((0, 5, -1, 7, 0))]
+    told = await asyncio.gather(*map(ledger.submit, rows))
+    assert [one.position for one in told] == [4, 2, 6, 1, 7]
+    last = await ledger.submit(new("d"))
+    async with database.acquire() as connection:
+        assert await task_store.position(connection, last.task_id) == last.position == 8
 
 
 async def test_nothing_to_claim_is_no_transaction(ledger, monkeypatch):

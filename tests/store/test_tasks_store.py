@@ -35,7 +35,7 @@ async def add(conn, *rows):
 
 
 async def claim(conn, room, workspace=ADA, generation=1):
-    return [UUID(deliver.task_id) for _, deliver in await tasks.claim(conn, [(workspace, generation, room)], NOW)]
+    return [UUID(deliver.task_id) for *_, deliver in await tasks.claim(conn, [(workspace, generation, room)], NOW)]
 
 
 async def finish(conn, task_id, state=State.COMPLETED, answer="done"):
@@ -85,7 +85,7 @@ async def test_a_paused_task_holds_up_nobody_and_its_reply_goes_behind(conn):
     await tasks.save(conn, [row], NOW)
     assert await claim(conn, 5) == [second]
     await finish(conn, second)
-    [(_, deliver)] = await tasks.claim(conn, [(ADA, 1, 5)], NOW)
+    [(_, _, deliver)] = await tasks.claim(conn, [(ADA, 1, 5)], NOW)
     assert (deliver.task_id, deliver.text, deliver.reply, deliver.attempt) == (str(first), "now", True, 2)
     assert (await tasks.get(conn, first)).answer == "when?"
 
@@ -102,8 +102,8 @@ async def test_a_claim_raises_the_attempt_and_sets_the_lease(conn):
 async def test_many_workspaces_are_served_at_once_each_to_its_room(conn):
     await add(conn, *[new(ADA, str(n)) for n in range(5)], *[new(BOB, str(n)) for n in range(5)])
     claimed = await tasks.claim(conn, [(ADA, 1, 2), (BOB, 9, 3), (uuid4(), 1, 4)], NOW)
-    assert [workspace for workspace, _ in claimed].count(ADA) == 2
-    assert [deliver.generation for workspace, deliver in claimed if workspace == BOB] == [9, 9, 9]
+    assert [workspace for workspace, *_ in claimed].count(ADA) == 2
+    assert [deliver.generation for workspace, _, deliver in claimed if workspace == BOB] == [9, 9, 9]
 
 
 async def test_two_who_claim_at_once_never_get_the_same(database, conn):
@@ -129,7 +129,7 @@ async def test_two_who_claim_at_once_never_get_the_same(database, conn):
 async def test_positions_and_counts_of_a_queue(conn):
     low, high, other = await add(conn, new(context="a"), new(context="b", priority=2), new(BOB))
     assert [await tasks.position(conn, task_id) for task_id in (low, high, other)] == [2, 1, 1]
-    assert await tasks.queued(conn) == {ADA: 2, BOB: 1}
+    assert await tasks.queued(conn) == {(ADA, 0): 1, (ADA, 2): 1, (BOB, 0): 1}
     await claim(conn, 1)
     assert await tasks.position(conn, high) is None
     assert await tasks.position(conn, low) == 1
@@ -184,14 +184,14 @@ async def test_pages_lose_nothing_and_filter(conn):
 async def test_updates_and_the_story(conn):
     [task_id] = await add(conn, new())
     kept = [
-        Update(seq=1, at=NOW, kind="status", state=State.SUBMITTED),
         Update(seq=2, at=NOW, kind="text", state=State.WORKING, text="a\x00"),
         Update(seq=3, at=NOW, kind="artifact", state=State.WORKING, name="f", parts=[{"text": "x"}]),
         Update(seq=4, at=NOW, kind="status", state=State.INPUT_REQUIRED, text="?", final=True),
         Update(seq=5, at=NOW, kind="reply", state=State.SUBMITTED, text="!"),
     ]
     await tasks.add_updates(conn, [UpdateRow(task_id, update, {"m": 1}) for update in kept])
-    found = await tasks.updates(conn, task_id, 1, 100)
+    first, *found = await tasks.updates(conn, task_id, 0, 100)
+    assert (first.seq, first.state, first.at) == (1, State.SUBMITTED, NOW)
     assert [update.seq for update in found] == [2, 3, 4, 5]
     assert (found[0].text, found[2].final, found[3].final) == ("a\ufffd", True, False)
     assert [row.update.seq for row in await tasks.story(conn, task_id, 100)] == [3, 4, 5]

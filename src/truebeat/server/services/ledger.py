@@ -11,7 +11,7 @@ told so at once.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -50,9 +50,10 @@ KEY_LIFE: Final = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """task_id: the new task, or the one that the key already means."""
+    """task_id: the new task, or the one that the key already means. position: in its queue, 1 is next."""
 
     task_id: UUID
+    position: int = 0
     repeated: bool = False
 
 
@@ -109,7 +110,9 @@ Item = Submit | Happened | Inspect
 
 
 class Ledger:
-    """One a server. Invariant: `queued` is the number of tasks that wait in each mailbox, as of the last commit."""
+    """One a server. Invariant: `queued` is the number of tasks that wait in each mailbox, as of the last commit;
+    `_waiting` is the same by priority.
+    """
 
     def __init__(self, database: Database, events: EventLog, notices: Notices, clock: Clock) -> None:
         self._database = database
@@ -119,7 +122,8 @@ class Ledger:
         self._items: deque[Item] = deque()
         self._claims: set[UUID] = set()
         self._woken = asyncio.Event()
-        self.queued: dict[UUID, int] = {}
+        self.queued: Counter[UUID] = Counter()
+        self._waiting: dict[UUID, Counter[int]] = defaultdict(Counter)
         #: (generation, how many more) that a workspace can be given now, or None
         self.room_of: Callable[[UUID], tuple[int, int] | None] = lambda _: None
         #: claimed and on disk: (workspace, what it is to get)
@@ -131,7 +135,8 @@ class Ledger:
 
     async def start(self) -> None:
         async with self._database.acquire() as connection:
-            self.queued = await task_store.queued(connection)
+            for (workspace_id, priority), waiting in (await task_store.queued(connection)).items():
+                self._count(workspace_id, priority, waiting)
 
     # --- what there is to write ---------------------------------------------------------------------------------------
 
@@ -270,7 +275,8 @@ class Ledger:
             if item.key is None or owner is None or owner.task_id == item.row.id:
                 rows.append(item.row)
                 batch.submitted(item.row)
-                batch.results.append((item.done, Submitted(item.row.id)))
+                position = self._ahead(batch, item.row.workspace_id, item.row.priority)
+                batch.results.append((item.done, Submitted(item.row.id, position)))
             elif owner.fingerprint == item.key.fingerprint:
                 batch.results.append((item.done, Submitted(owner.task_id, repeated=True)))
             else:
@@ -280,25 +286,37 @@ class Ledger:
             await task_store.insert(connection, rows)
 
     async def _claim(self, connection: Any, batch: Batch, claims: set[UUID]) -> list[tuple[UUID, Deliver]]:
-        wanted = []
-        for workspace_id in claims:
-            waiting = self.queued.get(workspace_id, 0) + batch.queued[workspace_id]
-            if waiting > 0 and (room := self.room_of(workspace_id)) is not None:
-                wanted.append((workspace_id, *room))
+        wanted = [
+            (workspace_id, *room)
+            for workspace_id in claims
+            if self._ahead(batch, workspace_id) > 0 and (room := self.room_of(workspace_id)) is not None
+        ]
         if not wanted:
             return []
-        delivered = await task_store.claim(connection, wanted, batch.now)
-        for workspace_id, _ in delivered:
-            batch.queued[workspace_id] -= 1
-        return delivered
+        claimed = await task_store.claim(connection, wanted, batch.now)
+        for workspace_id, priority, _ in claimed:
+            batch.queued[workspace_id][priority] -= 1
+        return [(workspace_id, deliver) for workspace_id, _, deliver in claimed]
+
+    def _ahead(self, batch: Batch, workspace_id: UUID, priority: int | None = None) -> int:
+        """How many wait in its mailbox, of at least this priority, with what the batch has changed so far."""
+        counts = (*self._waiting.get(workspace_id, Counter()).items(), *batch.queued[workspace_id].items())
+        return sum(count for of, count in counts if priority is None or of >= priority)
+
+    def _count(self, workspace_id: UUID, priority: int, change: int) -> None:
+        waiting = self._waiting[workspace_id]
+        waiting[priority] += change
+        if waiting[priority] <= 0:
+            del waiting[priority]
+        self.queued[workspace_id] = waiting.total()
+        if not waiting:
+            del self._waiting[workspace_id], self.queued[workspace_id]
 
     def _settle(self, batch: Batch) -> None:
-        for workspace_id, change in batch.queued.items():
-            if change:
-                left = self.queued.get(workspace_id, 0) + change
-                self.queued[workspace_id] = left
-                if left <= 0:
-                    del self.queued[workspace_id]
+        for workspace_id, changes in batch.queued.items():
+            for priority, change in changes.items():
+                if change:
+                    self._count(workspace_id, priority, change)
         for done, result in batch.results:
             if not done.done():
                 if isinstance(result, Exception):

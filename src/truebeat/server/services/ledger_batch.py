@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
@@ -37,17 +37,17 @@ class Batch:
         self.updates: list[UpdateRow] = []
         self.events: list[NewEvent] = []
         self.results: list[tuple[asyncio.Future[Any], Any]] = []
-        #: by how much each mailbox's number of waiting tasks changes
-        self.queued: dict[UUID, int] = defaultdict(int)
+        #: by how much the number of waiting tasks of each workspace changes, by priority
+        self.queued: dict[UUID, Counter[int]] = defaultdict(Counter)
+        #: of new tasks: they are written with them
+        self._first: list[UpdateRow] = []
         self._changed: set[UUID] = set()
         #: the last update of each task, while a chunk may still be joined to it
         self._open: dict[UUID, Update] = {}
 
     def submitted(self, row: NewRow) -> None:
-        self.queued[row.workspace_id] += 1
-        self.updates.append(
-            UpdateRow(row.id, Update(seq=1, at=self.now, kind="status", state=State.SUBMITTED), row.message)
-        )
+        self.queued[row.workspace_id][row.priority] += 1
+        self._first.append(UpdateRow(row.id, Update(seq=1, at=row.at, kind="status", state=State.SUBMITTED)))
         self._event("TASK_SUBMITTED", row.workspace_id, row.id, row.context_id, row.sender, "sent", attempt=0)
 
     def apply(
@@ -71,7 +71,7 @@ class Batch:
         row.task = outcome.task
         if outcome.task is not before:
             self._changed.add(task_id)
-        self.queued[row.workspace_id] += _waits(outcome.task) - _waits(before)
+        self.queued[row.workspace_id][row.priority] += _waits(outcome.task) - _waits(before)
         match event:
             case delivery.Finished():
                 row.answer, row.answer_parts = text, parts or []
@@ -99,7 +99,7 @@ class Batch:
     def told(self) -> dict[UUID, list[Update]]:
         """The new updates by task, in order."""
         by_task: dict[UUID, list[Update]] = {}
-        for row in self.updates:
+        for row in (*self._first, *self.updates):
             by_task.setdefault(row.task_id, []).append(row.update)
         return by_task
 

@@ -97,7 +97,7 @@ class Mailbox:
         submitted = await self._ledger.submit(row, key)
         if submitted.repeated:
             return await self.get(submitted.task_id, principal)
-        return await self._with_facts(task_views.of_new(row), principal)
+        return await self._with_facts(task_views.of_new(row), principal, position=submitted.position)
 
     def _admit(self, lease: Lease, new: NewTask, principal: Principal) -> None:
         """Errors: Conflict, Unavailable, TooLarge: why this message is not taken now."""
@@ -369,8 +369,8 @@ class Mailbox:
         details = access.may_send(principal, lease.id)
         return availability.of_lease(lease, queued, self._clock.now(), details=details)
 
-    async def _with_facts(self, view: TaskView, principal: Principal) -> TaskView:
-        """While it is not final: whether its workspace can take it, and how many go before it."""
+    async def _with_facts(self, view: TaskView, principal: Principal, position: int | None = None) -> TaskView:
+        """While it is not final: whether its workspace can take it, and how many go before it, if that is not known."""
         if view.final:
             return view
         lease = self._leases.get(str(view.workspace_id))
@@ -381,6 +381,9 @@ class Mailbox:
             return view
         view.availability = self._facts(lease, principal)
         if view.state is State.SUBMITTED and not view.availability.able:
+            view.availability.position = position
+            if position is not None:
+                return view
             try:
                 async with self._database.acquire() as connection:
                     view.availability.position = await task_store.position(connection, view.id)

@@ -93,6 +93,12 @@ async def connect(url: str, *, statement_timeout: float | None = TIMEOUT) -> Any
         return connection
 
 
+async def _as_it_is(_connection: Any) -> None:
+    """Nothing here changes a session, so that a returned connection needs no round trip to be like new; a transaction
+    that was left open the pool has rolled back before.
+    """
+
+
 class Database:
     """A pool of connections that outlives restarts of the database."""
 
@@ -111,6 +117,7 @@ class Database:
                 timeout=TIMEOUT,
                 command_timeout=TIMEOUT,
                 init=_prepare,
+                reset=_as_it_is,
                 server_settings={"application_name": "truebeat", "timezone": "UTC", "jit": "off"},
             )
         return cls(pool)

@@ -42,7 +42,6 @@ async def append(conn: Any, events: Sequence[NewEvent]) -> list[Event]:
         return []
     if not conn.is_in_transaction():
         raise RuntimeError("events.append needs a transaction: its lock keeps seq in the order of commits")
-    await conn.execute(_SQL["lock"], LOCK_KEY)
     rows = await conn.fetch(
         _SQL["append"],
         [event.at for event in events],
@@ -50,6 +49,7 @@ async def append(conn: Any, events: Sequence[NewEvent]) -> list[Event]:
         [event.workspace_id for event in events],
         [encode_json(event.payload) for event in events],
         [storable(event.cause) for event in events],
+        LOCK_KEY,
     )
     return [_event(row) for row in rows]
 

@@ -1,11 +1,13 @@
--- name: lock
--- Held to the end of the transaction: whoever numbers events commits before the next one numbers any.
-SELECT pg_advisory_xact_lock($1)
-
 -- name: append
+-- The lock is held to the end of the transaction: whoever numbers events commits before the next one numbers any. It is
+-- read below the sort and the numbers are drawn above it, so it is had before the first number.
+WITH locked AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock($6)
+)
 INSERT INTO events (at, type, workspace_id, payload, cause)
 SELECT new.at, new.type, new.workspace_id, new.payload::jsonb, new.cause
-FROM unnest($1::timestamptz[], $2::text[], $3::uuid[], $4::text[], $5::text[])
+FROM locked
+CROSS JOIN unnest($1::timestamptz[], $2::text[], $3::uuid[], $4::text[], $5::text[])
     WITH ORDINALITY AS new (at, type, workspace_id, payload, cause, place)
 ORDER BY new.place
 RETURNING seq, at, type, workspace_id, payload, cause

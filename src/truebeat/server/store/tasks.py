@@ -45,6 +45,7 @@ class HeldRow:
     id: UUID
     workspace_id: UUID
     context_id: str
+    priority: int
     sender: Sender
     task: Task
     updates: int
@@ -159,7 +160,7 @@ async def prune_keys(conn: Any, before: datetime) -> None:
 
 
 async def insert(conn: Any, rows: Sequence[NewRow]) -> None:
-    """In this order they wait."""
+    """In this order they wait; the first update of each comes with it."""
     await conn.execute(
         _SQL["insert"],
         [row.id for row in rows],
@@ -185,6 +186,7 @@ async def hold(conn: Any, ids: Collection[UUID]) -> dict[UUID, HeldRow]:
             row["id"],
             row["workspace_id"],
             row["context_id"],
+            row["priority"],
             _sender(row),
             _task(row),
             row["updates"],
@@ -222,13 +224,15 @@ async def save(conn: Any, rows: Sequence[HeldRow], at: datetime) -> None:
     )
 
 
-async def claim(conn: Any, wanted: Sequence[tuple[UUID, int, int]], at: datetime) -> list[tuple[UUID, Deliver]]:
-    """For each (workspace, generation, room) up to `room` tasks, in the order they are to be delivered."""
+async def claim(conn: Any, wanted: Sequence[tuple[UUID, int, int]], at: datetime) -> list[tuple[UUID, int, Deliver]]:
+    """For each (workspace, generation, room) up to `room` tasks, in the order they are to be delivered, as (workspace,
+    priority, what it is to get).
+    """
     rows = await conn.fetch(
         _SQL["claim"], [one[0] for one in wanted], [one[1] for one in wanted], [one[2] for one in wanted], at
     )
     rows.sort(key=lambda row: (-row["priority"], row["place"]))
-    return [(row["workspace_id"], _deliver(row)) for row in rows]
+    return [(row["workspace_id"], row["priority"], _deliver(row)) for row in rows]
 
 
 async def add_updates(conn: Any, rows: Sequence[UpdateRow]) -> None:
@@ -274,9 +278,9 @@ async def orphaned(conn: Any, limit: int) -> list[tuple[UUID, int, bool]]:
     return [(row["id"], row["generation"], row["removed"]) for row in await conn.fetch(_SQL["orphaned"], limit)]
 
 
-async def queued(conn: Any) -> dict[UUID, int]:
-    """How many wait in each mailbox that is not empty."""
-    return {row["workspace_id"]: row["queued"] for row in await conn.fetch(_SQL["queued"])}
+async def queued(conn: Any) -> dict[tuple[UUID, int], int]:
+    """How many of each (workspace, priority) wait, if any do."""
+    return {(row["workspace_id"], row["priority"]): row["queued"] for row in await conn.fetch(_SQL["queued"])}
 
 
 async def position(conn: Any, task_id: UUID) -> int | None:

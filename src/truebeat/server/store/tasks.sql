@@ -1,21 +1,30 @@
 -- name: insert
--- Many at once, in the order given: `place` is drawn in that order.
-INSERT INTO tasks (
-    id, workspace_id, context_id, priority, state, on_interrupt, sender_kind, sender_id, sender_name,
-    text, parts, message, metadata, updates, created_at, updated_at
+-- Many at once with the first update of each, in the order given: `place` is drawn in that order.
+WITH new AS (
+    SELECT *
+    FROM unnest(
+        $1::uuid[], $2::uuid[], $3::text[], $4::smallint[], $5::text[], $6::text[], $7::text[], $8::text[],
+        $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[]
+    ) WITH ORDINALITY AS new (
+        id, workspace_id, context_id, priority, on_interrupt, sender_kind, sender_id, sender_name,
+        text, parts, message, metadata, at, nth
+    )
+),
+made AS (
+    INSERT INTO tasks (
+        id, workspace_id, context_id, priority, state, on_interrupt, sender_kind, sender_id, sender_name,
+        text, parts, message, metadata, updates, created_at, updated_at
+    )
+    SELECT
+        new.id, new.workspace_id, new.context_id, new.priority, 'submitted', new.on_interrupt,
+        new.sender_kind, new.sender_id, new.sender_name,
+        new.text, new.parts::jsonb, new.message::jsonb, new.metadata::jsonb, 1, new.at, new.at
+    FROM new
+    ORDER BY new.nth
 )
-SELECT
-    new.id, new.workspace_id, new.context_id, new.priority, 'submitted', new.on_interrupt,
-    new.sender_kind, new.sender_id, new.sender_name,
-    new.text, new.parts::jsonb, new.message::jsonb, new.metadata::jsonb, 1, new.at, new.at
-FROM unnest(
-    $1::uuid[], $2::uuid[], $3::text[], $4::smallint[], $5::text[], $6::text[], $7::text[], $8::text[],
-    $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[]
-) WITH ORDINALITY AS new (
-    id, workspace_id, context_id, priority, on_interrupt, sender_kind, sender_id, sender_name,
-    text, parts, message, metadata, at, nth
-)
-ORDER BY new.nth
+INSERT INTO task_updates (task_id, seq, at, kind, state, text, name, parts)
+SELECT new.id, 1, new.at, 'status', 'submitted', '', '', '[]'
+FROM new
 
 -- name: keep_keys
 -- Each key becomes the new task's, unless it is another one's that is not older than $7. Tells whose it is.
@@ -168,11 +177,11 @@ WHERE EXISTS (
 LIMIT $1
 
 -- name: queued
--- How many wait in each mailbox.
-SELECT workspace_id, count(*) AS queued
+-- How many of each priority wait in each mailbox.
+SELECT workspace_id, priority, count(*) AS queued
 FROM tasks
 WHERE state = 'submitted' AND generation IS NULL
-GROUP BY workspace_id
+GROUP BY workspace_id, priority
 
 -- name: position
 -- 1 for the one that goes next; NULL when it does not wait.

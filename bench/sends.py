@@ -1,0 +1,143 @@
+"""SendMessage a second, and what a call through the platform costs over a direct one.
+
+    uv run --group bench python -m bench.sends
+
+Blocking SendMessage calls over A2A 1.0 JSON-RPC whose answer is the ended task, with an agent that answers at once.
+truebeat: the server has one core; 8 agents behind links live in a second process and share the other core with the
+clients; the task is on disk before it is delivered, and its end before it is told. a2a-sdk: DefaultRequestHandler with
+an InMemoryTaskStore, its agent inside the same server process, one core; nothing is kept. The rounds alternate. The
+latency is of one caller that calls again and again: "direct" is the same a2a-sdk server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import httpx2
+
+from bench.durable import CONNECTIONS, WORKSPACES, Raw
+from bench.harness import (
+    ADMIN,
+    free_port,
+    median_of,
+    new_id,
+    percentile,
+    processor_seconds,
+    scratch_postgres,
+    server,
+)
+
+VERSION = "A2A-Version: 1.0\r\n"
+
+
+def call() -> bytes:
+    message = {"messageId": new_id(), "role": "ROLE_USER", "parts": [{"text": "hello"}]}
+    return json.dumps({"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {"message": message}}).encode()
+
+
+async def ask(raw: Raw, path: str) -> None:
+    answer = await raw.ask("POST", path, call(), VERSION)
+    if b"TASK_STATE_COMPLETED" not in answer or b"hello yourself" not in answer:
+        raise SystemExit(f"{path}: {answer[:500]!r}")
+
+
+async def rate(port: int, pid: int, paths: list[str], token: str | None, seconds: float) -> tuple[float, float]:
+    """(calls a second, milliseconds of processor that the server used for one)."""
+    done = 0
+
+    async def sender(path: str, end: float) -> None:
+        nonlocal done
+        raw = await Raw.open(port, token)
+        while time.monotonic() < end:
+            await ask(raw, path)
+            done += 1
+
+    await sender(paths[0], time.monotonic() + 0.5)  # imports, plans
+    used = processor_seconds(pid)
+    begun, done = time.monotonic(), 0
+    await asyncio.gather(*(sender(paths[n % len(paths)], begun + seconds) for n in range(CONNECTIONS)))
+    return done / (time.monotonic() - begun), (processor_seconds(pid) - used) / done * 1000
+
+
+async def latencies(port: int, path: str, token: str | None, times: int) -> list[float]:
+    raw = await Raw.open(port, token)
+    taken = []
+    for _ in range(times):
+        begun = time.perf_counter()
+        await ask(raw, path)
+        taken.append(time.perf_counter() - begun)
+    return taken
+
+
+async def created(port: int, count: int) -> list[tuple[str, str]]:
+    async with httpx2.AsyncClient(
+        base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {ADMIN}"}
+    ) as http:
+        made = [(await http.post("/workspaces", json={"name": f"w{new_id()}"})).json() for _ in range(count)]
+    return [(one["workspace"]["id"], one["token"]) for one in made]
+
+
+@contextmanager
+def peers(port: int, workspaces: list[tuple[str, str]]):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.peer", str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        os.sched_setaffinity(process.pid, {1})
+        process.stdin.write("\n".join(" ".join(one) for one in workspaces).encode())
+        process.stdin.close()
+        if process.stdout.readline() != b"ready\n":
+            raise SystemExit("the agents did not start")
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--seconds", type=float, default=5)
+    asked.add_argument("--rounds", type=int, default=5)
+    asked.add_argument("--calls", type=int, default=200, help="in each round, for the latency")
+    given = asked.parse_args()
+    os.sched_setaffinity(0, {1})
+    ours, theirs, through, direct = [], [], [], []
+    both = (("truebeat", ours), ("a2a-sdk", theirs))
+    with scratch_postgres() as url:
+        environment = {"TRUEBEAT_DATABASE_URL": url, "TRUEBEAT_ADMIN_TOKEN": ADMIN}
+        for _ in range(given.rounds):
+            port = free_port()
+            with server("truebeat", port, 0, environment) as process:
+                workspaces = asyncio.run(created(port, WORKSPACES))
+                paths = [f"/workspaces/{workspace_id}/a2a" for workspace_id, _ in workspaces]
+                with peers(port, workspaces):
+                    ours.append(asyncio.run(rate(port, process.pid, paths, ADMIN, given.seconds)))
+                    through += asyncio.run(latencies(port, paths[0], ADMIN, given.calls))
+            port = free_port()
+            with server("a2a-memory", port, 0, environment) as process:
+                theirs.append(asyncio.run(rate(port, process.pid, ["/"], None, given.seconds)))
+                direct += asyncio.run(latencies(port, "/", None, given.calls))
+            rounds = [f"{name} {them[-1][0]:5.0f}/s, {them[-1][1]:.2f} ms of processor each" for name, them in both]
+            print("   ".join(rounds), f"  load {os.getloadavg()[0]:.1f}", flush=True)
+    [(rate_ours, used_ours), (rate_theirs, used_theirs)] = [
+        [median_of([one[place] for one in them]) for place in (0, 1)] for _, them in both
+    ]
+    print(f"SendMessage a second: truebeat {rate_ours:.0f}, a2a-sdk in memory {rate_theirs:.0f}, "
+          f"factor {rate_ours / rate_theirs:.1f} (goal 4)")  # fmt: skip
+    print(f"processor of the server for one: truebeat {used_ours:.2f} ms, a2a-sdk {used_theirs:.2f} ms, "
+          f"factor {used_theirs / used_ours:.1f}")  # fmt: skip
+    for name, values in (("through the platform", through), ("direct", direct)):
+        print(f"{name}: p50 {percentile(values, 0.5) * 1000:.1f} ms, p99 {percentile(values, 0.99) * 1000:.1f} ms")
+    added = [(percentile(through, share) - percentile(direct, share)) * 1000 for share in (0.5, 0.99)]
+    print(f"added: p50 {added[0]:.1f} ms, p99 {added[1]:.1f} ms ({len(through)} calls each)")
+
+
+if __name__ == "__main__":
+    main()

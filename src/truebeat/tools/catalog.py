@@ -39,8 +39,8 @@ Work = Annotated[
     ),
 ]
 Deadline = Annotated[
-    float,
-    Meta(gt=0, le=DEADLINE_LIMIT, description="Seconds after which the work is canceled if it has not ended."),
+    Annotated[float, Meta(gt=0, le=DEADLINE_LIMIT)] | None,
+    Meta(description="Seconds after which the work is canceled if it has not ended."),
 ]
 Key = Annotated[
     str,
@@ -61,7 +61,7 @@ class DelegateTask(Struct, kw_only=True, forbid_unknown_fields=True):
     wait_seconds: Annotated[
         float, Meta(gt=0, le=WAIT_LIMIT, description="How long to wait; the work goes on after that.")
     ] = 300.0
-    deadline_seconds: Deadline | None = None
+    deadline_seconds: Deadline = None
     key: Key = ""
     reply_to: ReplyTo = None
 
@@ -69,7 +69,7 @@ class DelegateTask(Struct, kw_only=True, forbid_unknown_fields=True):
 class DelegateTaskAsync(Struct, kw_only=True, forbid_unknown_fields=True):
     target: Target
     task: Work
-    deadline_seconds: Deadline | None = None
+    deadline_seconds: Deadline = None
     key: Key = ""
     reply_to: ReplyTo = None
 

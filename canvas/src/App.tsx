@@ -89,7 +89,9 @@ function Shell({ session, leave }: { session: SessionView; leave: () => void }) 
       } else if (event.key === "?") {
         setHelp((open) => !open);
       } else if (event.key === "n") {
-        document.getElementById("notices-button")?.click();
+        const button = document.getElementById("notices-button");
+        button?.focus();
+        button?.click();
       } else if (event.key === "l") {
         go({ view: spot().view === "list" ? "graph" : "list" });
       }

@@ -9,6 +9,8 @@ export const CARD = { width: 232, height: 104 } as const;
 const GAP = { x: 28, y: 34 } as const;
 const PAD = { x: 26, top: 54, bottom: 26 } as const;
 const TEAM_GAP = 70;
+/** width by height of a usual block */
+const BLOCK_ASPECT = 1.55;
 /** members of one block; what is more goes into the next block of the same name */
 export const BLOCK_LIMIT = 100;
 /** the name of the block of those without a team or a role */
@@ -54,7 +56,8 @@ export class Arranger {
   /** the order in which blocks appeared */
   private readonly order: string[] = [];
 
-  arrange(members: readonly Member[]): Layout {
+  /** `aspect`: width by height of the window that it is for */
+  arrange(members: readonly Member[], aspect = 1.6): Layout {
     const byId = new Map(members.map((member) => [member.id, member]));
     const parents = new Set(members.map((member) => member.parentId));
     const teams = new Map<string, Member[]>();
@@ -88,7 +91,7 @@ export class Arranger {
     }
     for (const { id } of blocks) if (!this.order.includes(id)) this.order.push(id);
     blocks.sort((one, other) => this.order.indexOf(one.id) - this.order.indexOf(other.id));
-    return place(blocks);
+    return place(blocks, aspect);
   }
 
   private fill(team: string, ids: readonly string[]): string[] {
@@ -147,10 +150,11 @@ function columnsFor(count: number): number {
 
 function place(
   blocks: readonly { id: string; name: string; slots: string[]; depths: ReadonlyMap<string, number> }[],
+  aspect: number,
 ): Layout {
   const places = new Map<string, Place>();
   const placed: Block[] = [];
-  const perRow = Math.max(1, Math.ceil(Math.sqrt(blocks.length)));
+  const perRow = Math.max(1, Math.ceil(Math.sqrt((blocks.length * aspect) / BLOCK_ASPECT) - 0.3));
   let x = 0;
   let y = 0;
   let rowHeight = 0;

@@ -5,6 +5,7 @@
 
 import { call, eventsSince, socket } from "./api";
 import { type Event, paths, type WorkspacePage, type WorkspaceView } from "./generated";
+import { beginReading } from "./read";
 import type { FleetStore } from "./store";
 
 const FIRST_RETRY = 250;
@@ -90,6 +91,7 @@ export class Live {
       if (this.stopped || run !== this.run) return;
       if (!fresh) this.store.clear();
       this.store.snapshot(workspaces, seq);
+      beginReading(seq);
       void this.recall(seq);
     } catch (error) {
       if (this.stopped || run !== this.run) return;

@@ -11,7 +11,15 @@ import {
   type Viewport,
 } from "@xyflow/react";
 import "@xyflow/react/dist/style.css";
-import { type KeyboardEvent, useCallback, useEffect, useMemo, useRef, useState } from "react";
+import {
+  type KeyboardEvent,
+  useCallback,
+  useEffect,
+  useMemo,
+  useRef,
+  useState,
+  useSyncExternalStore,
+} from "react";
 import { Arranger, CARD, type Direction, type Layout, memberOf, neighbour, visible } from "../layout";
 import { useSpot } from "../place";
 import { fleet, useExchanges, useMembers } from "../store";
@@ -37,6 +45,13 @@ const ARROWS: Record<string, Direction> = {
 
 const arranger = new Arranger();
 
+/** of the window, not of the graph's box: opening a panel moves nobody */
+const SHAPE = matchMedia("(min-aspect-ratio: 1/1)");
+function onShape(listener: () => void): () => void {
+  SHAPE.addEventListener("change", listener);
+  return () => SHAPE.removeEventListener("change", listener);
+}
+
 export function Canvas() {
   return (
     <ReactFlowProvider>
@@ -48,7 +63,8 @@ export function Canvas() {
 function Graph() {
   const members = useMembers();
   const { selected } = useSpot();
-  const layout = useMemo(() => arranger.arrange(members.map(memberOf)), [members]);
+  const wide = useSyncExternalStore(onShape, () => SHAPE.matches);
+  const layout = useMemo(() => arranger.arrange(members.map(memberOf), wide ? 1.6 : 0.55), [members, wide]);
   const box = useRef<HTMLDivElement>(null);
   const [viewport, setViewport] = useState<Viewport>({ x: 0, y: 0, zoom: 1 });
   const flow = useReactFlow();

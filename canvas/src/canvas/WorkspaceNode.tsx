@@ -5,7 +5,7 @@ import { memo } from "react";
 import { matcher } from "../filter";
 import { go, useFilter, useIsSelected } from "../place";
 import { Pill } from "../shell/Pill";
-import { isTrouble, LOOKS, reason } from "../status";
+import { isTrouble, reason } from "../status";
 import { useWorkspace } from "../store";
 import { focusedId, onCardFocus } from "./roving";
 
@@ -23,7 +23,6 @@ function Card({ id }: NodeProps) {
       className={`card is-${workspace.status}${trouble ? " is-trouble" : ""}${matcher(filter)(workspace) ? "" : " is-filtered-out"}`}
       id={`card-${id}`}
       aria-pressed={selected}
-      aria-label={`${workspace.name}, ${LOOKS[workspace.status].word}${trouble && why ? `: ${why}` : ""}`}
       tabIndex={focusedId() === id ? 0 : -1}
       onFocus={() => onCardFocus(id)}
       onClick={() => go({ selected: id })}

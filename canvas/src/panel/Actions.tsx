@@ -1,6 +1,6 @@
 /** Restart and remove, each with what it would interrupt; neither can be fired twice. */
 
-import { useState } from "react";
+import { useRef, useState } from "react";
 import { call, inWords } from "../api";
 import { paths, type RestartReply, type WorkspaceView } from "../generated";
 
@@ -9,7 +9,11 @@ export function Actions({ workspace }: { workspace: WorkspaceView }) {
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState("");
 
+  /** at once, unlike the state that disables the buttons: a double click comes before that is drawn */
+  const acting = useRef(false);
   const act = async () => {
+    if (acting.current) return;
+    acting.current = true;
     setBusy(true);
     setProblem("");
     try {
@@ -19,6 +23,7 @@ export function Actions({ workspace }: { workspace: WorkspaceView }) {
     } catch (error) {
       setProblem(inWords(error));
     } finally {
+      acting.current = false;
       setBusy(false);
     }
   };

@@ -91,7 +91,14 @@ export function Panel({ id, live }: { id: string; live: Live }) {
               </button>
             ))}
           </div>
-          <div id="tab-body" className="panel-body" role="tabpanel" aria-labelledby={`tab-${tab}`}>
+          <div
+            id="tab-body"
+            className="panel-body"
+            role="tabpanel"
+            aria-labelledby={`tab-${tab}`}
+            // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so the keyboard must reach it
+            tabIndex={0}
+          >
             {tab === "health" && <Health workspace={workspace} />}
             {tab === "chat" && <Chat workspace={workspace} />}
             {tab === "timeline" && <Timeline workspace={workspace} />}

@@ -218,7 +218,14 @@ export function after(turn: Turn, update: Update, text: string): Turn {
     case "progress":
       return { ...turn, task, progress: update.text, waiting: null };
     case "unavailable":
-      return { ...turn, waiting: update.availability };
+      // updates go to whoever listens and know no place in the queue; the answer to the sender did
+      return {
+        ...turn,
+        waiting: update.availability && {
+          ...update.availability,
+          position: update.availability.position ?? turn.waiting?.position ?? null,
+        },
+      };
     case "available":
       return { ...turn, waiting: null };
     case "status":

@@ -2,14 +2,9 @@
 
 import { useEffect, useRef, useState } from "react";
 import { go, type Spot } from "../place";
+import { markRead, readUpTo } from "../read";
 import { type Notice, useNotices } from "../store";
 import { moment } from "../time";
-
-const READ_KEY = "truebeat.read";
-
-function readUpTo(): number {
-  return Number(localStorage.getItem(READ_KEY) ?? 0) || 0;
-}
 
 const WORDS: Record<string, string> = {
   WORKSPACE_DEGRADED: "degraded",
@@ -34,14 +29,15 @@ function placeOf(notice: Notice): Partial<Spot> {
 export function Notifications() {
   const notices = useNotices();
   const [open, setOpen] = useState(false);
-  const [read, setRead] = useState(readUpTo);
+  const [, readElsewhere] = useState(0);
+  const read = readUpTo();
   /** what was unread when the list was opened stays marked while it is open */
   const [marked, setMarked] = useState(0);
   const box = useRef<HTMLDivElement>(null);
   const unread = notices.filter((notice) => notice.seq > read).length;
 
   useEffect(() => {
-    const sync = () => setRead(readUpTo());
+    const sync = () => readElsewhere(readUpTo());
     addEventListener("storage", sync); // another tab read them
     return () => removeEventListener("storage", sync);
   }, []);
@@ -54,9 +50,9 @@ export function Notifications() {
   // what is on the screen is read
   const newest = notices[0]?.seq ?? 0;
   useEffect(() => {
-    if (!open || newest <= readUpTo()) return;
-    localStorage.setItem(READ_KEY, String(newest));
-    setRead(newest);
+    if (!open) return;
+    markRead(newest);
+    readElsewhere(newest);
   }, [open, newest]);
 
   useEffect(() => {

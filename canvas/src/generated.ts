@@ -38,17 +38,17 @@ export const RULES: Record<Symptom, { status: Status; opens: string; closes: str
   "wedged": {
     "status": "degraded",
     "opens": "a beat with runtime_state \"wedged\"; looked at before the error rate; the first reason stays",
-    "closes": "a beat with runtime_state \"\""
+    "closes": "a beat with runtime_state \"\" (while a restart is pending: one of a newer generation)"
   },
   "stalled": {
     "status": "degraded",
     "opens": "the evidence in the beats stands still past the phase's bound, or the supervisor measures that the worker's event loop is blocked, its process stopped or its pipe closed",
-    "closes": "a beat of the same generation whose evidence moves, or a newer generation is verified"
+    "closes": "a beat of the same generation whose evidence moves (not while a restart is pending), or a newer generation is verified"
   },
   "unresponsive": {
     "status": "degraded",
     "opens": "two canaries in a row failed (witness canary), or tasks of two senders, or two tasks, were claimed and made no progress (witness sender)",
-    "closes": "a canary passes (if a canary opened it), a delivery succeeds, or a newer generation is verified"
+    "closes": "a canary passes (if a canary opened it; not while a restart is pending), a delivery succeeds, or a newer generation is verified"
   },
   "disagreement": {
     "status": "degraded",
@@ -74,6 +74,10 @@ export const paths = {
   a2aOldCard: (workspaceId: string) => `/workspaces/${encodeURIComponent(workspaceId)}/a2a/v0.3/.well-known/agent-card.json`,
   canvas: "/",
   canvasAsset: (name: string) => `/assets/${encodeURIComponent(name)}`,
+  delegation: (delegationId: string) => `/delegations/${encodeURIComponent(delegationId)}`,
+  delegations: (workspaceId: string) => `/workspaces/${encodeURIComponent(workspaceId)}/delegations`,
+  delegationCancel: (delegationId: string) => `/delegations/${encodeURIComponent(delegationId)}/cancel`,
+  delegationConsumed: (delegationId: string) => `/delegations/${encodeURIComponent(delegationId)}/consumed`,
   docs: "/docs",
   events: "/events",
   healthz: "/healthz",
@@ -81,13 +85,18 @@ export const paths = {
   incident: (incidentId: string) => `/incidents/${encodeURIComponent(incidentId)}`,
   incidents: "/incidents",
   link: (workspaceId: string) => `/workspaces/${encodeURIComponent(workspaceId)}/link`,
+  notifications: "/notifications",
+  notificationRead: (notificationId: string) => `/notifications/${encodeURIComponent(notificationId)}/read`,
+  notify: (workspaceId: string) => `/workspaces/${encodeURIComponent(workspaceId)}/notify`,
   openapi: "/openapi.json",
+  peers: (workspaceId: string) => `/workspaces/${encodeURIComponent(workspaceId)}/peers`,
   readyz: "/readyz",
   register: "/registry/register",
   restart: (workspaceId: string) => `/workspaces/${encodeURIComponent(workspaceId)}/restart`,
   session: "/session",
   task: (taskId: string) => `/tasks/${encodeURIComponent(taskId)}`,
   taskCancel: (taskId: string) => `/tasks/${encodeURIComponent(taskId)}/cancel`,
+  taskTrace: (taskId: string) => `/tasks/${encodeURIComponent(taskId)}/trace`,
   taskUpdates: (taskId: string) => `/tasks/${encodeURIComponent(taskId)}/updates`,
   token: (tokenId: string) => `/tokens/${encodeURIComponent(tokenId)}`,
   tokens: "/tokens",
@@ -231,7 +240,7 @@ export interface IncidentDetail {
   generation: number;
   recovery: string;
   timeline: StepView[];
-  evidence: Record<string, unknown> | null;
+  evidence: EvidenceView | null;
   stack: string;
   stderr_tail: string;
   left_out: number;

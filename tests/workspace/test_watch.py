@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -411,3 +414,22 @@ async def test_an_accusation_is_told_at_once_and_the_first_counts() -> None:
     assert bench.watch.unable() == "wedged: first"
     bench.watch.accuse("third")
     assert bench.sent[-1] == pipe.Canary(failures=2, detail="first")
+
+
+async def test_a_stopped_runtime_is_given_less_time_than_a_slow_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hard evidence must not wait for the patience that slow runtimes get: the Claude executor's is 5 s a probe."""
+    monkeypatch.setattr("truebeat.workspace.watch.STOPPED_LIMIT", 0.05)
+    bench = Bench(probe_timeout="60")
+    bench.executor.failing = asyncio.Event()
+    runtime = subprocess.Popen(["sleep", "60"])
+    try:
+        bench.executor.runtime_pid = runtime.pid
+        runtime.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, runtime.pid, os.WSTOPPED)
+        async with asyncio.timeout(20):
+            await bench.watch.look()
+        assert bench.canaries()[0].failures == 2
+        assert "2 probes of 0.05 s; process state T (stopped)" in bench.canaries()[0].detail
+    finally:
+        runtime.kill()
+        runtime.wait()

@@ -55,11 +55,13 @@ class Prober:
         self.held = 0.0
         self._left: asyncio.Task[None] | None = None
 
-    async def ask(self) -> Answer:
+    async def ask(self, limit: float | None = None) -> Answer:
+        """One probe; `limit` where the usual seconds are more than this one needs."""
         loop = asyncio.get_running_loop()
+        timeout = self.timeout if limit is None else min(limit, self.timeout)
         self.held = 0.0
         if self._left is not None and not self._left.done():
-            await asyncio.wait({self._left}, timeout=self.timeout)
+            await asyncio.wait({self._left}, timeout=timeout)
             if not self._left.done():
                 return Answer("")
         pid = self._executor.runtime_pid
@@ -68,10 +70,10 @@ class Prober:
         try:
             while not task.done():
                 gone = loop.time() - started
-                left = self.timeout - (gone - max(self.held, waited_for_cpu(pid) - waited))
+                left = timeout - (gone - max(self.held, waited_for_cpu(pid) - waited))
                 if left <= 0:
                     return Answer("")
-                if gone > _PATIENCE * self.timeout:
+                if gone > _PATIENCE * timeout:
                     return Answer(None, undecided=True)
                 looked, slice_ = loop.time(), min(left, _SLICE)
                 await asyncio.wait({task}, timeout=slice_)

@@ -36,6 +36,8 @@ PROBES: Final = 2
 _BETWEEN: Final = 0.5
 #: seconds that a look may come late by without this process having been held up
 _HELD_UP: Final = 0.5
+#: seconds for a probe of a process that is stopped: it can't answer, and only has to be given the time to be continued
+STOPPED_LIMIT: Final = 2.0
 #: states of a process that does nothing any more
 GONE: Final = frozenset({"", "Z", "X"})
 _STOPPED: Final = frozenset({"T", "t"})
@@ -205,6 +207,10 @@ class Watch:
         pid = self._executor.runtime_pid
         return pid is not None and process_state(pid) in _STOPPED
 
+    def _limit(self) -> float | None:
+        """Seconds for the next probe, where they are less than usual."""
+        return min(STOPPED_LIMIT, self._prober.timeout) if self._stopped() else None
+
     async def _gone(self) -> str:
         pid = self._executor.runtime_pid
         if pid is None or process_state(pid) not in GONE:
@@ -220,7 +226,7 @@ class Watch:
         failures: list[str] = []
         while len(failures) < PROBES:
             spoken = self._evidence.spoken
-            answer = await self._prober.ask()
+            answer = await self._prober.ask(self._limit())
             self._evidence.forgive(self._prober.held)
             if self._accusation or self._flag.reason is not None:
                 return
@@ -249,7 +255,7 @@ class Watch:
         pid = self._executor.runtime_pid
         who = f"runtime (pid {pid})" if pid is not None else "runtime"
         said = next((text for text in failures if text), "")
-        timeout = self._prober.timeout
+        timeout = self._limit() or self._prober.timeout
         what = f"failed {PROBES} probes: {said}" if said else f"did not answer {PROBES} probes of {timeout} s"
         return f"{who} {what}{_state_text(pid)}"
 

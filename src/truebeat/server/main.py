@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -65,6 +66,8 @@ TOKEN_FLUSH: Final = 10.0
 CLOSE_WITHIN: Final = 0.3
 #: a silence watch that has not looked for so many seconds is not alive
 WATCH_LATE: Final = 5.0
+
+_A2A_PATH: Final = re.compile(re.escape(paths.A2A).replace(r"\{workspace_id\}", "([^/]+)"))
 
 _OF_A_BEAT: Final = (
     "last_beat_at",
@@ -184,7 +187,7 @@ class App:
         )
 
         async def asgi(scope: Scope, receive: Receive, send: Send) -> None:
-            # The hot path: most requests by far, so it is found before any routing.
+            # The hot paths, found before any routing: most requests by far are beats, then messages by A2A.
             if scope["type"] == "http" and scope["path"] == paths.HEARTBEAT and scope["method"] == "POST":
                 try:
                     await heartbeat(scope, receive, send)
@@ -192,6 +195,10 @@ class App:
                     await problem_response(Invalid("body: nested too deeply"))(scope, receive, send)
                 except Exception as error:
                     await unexpected_response(error, "POST " + paths.HEARTBEAT)(scope, receive, send)
+            elif (
+                scope["type"] == "http" and scope["method"] == "POST" and (found := _A2A_PATH.fullmatch(scope["path"]))
+            ):
+                await self.a2a({**scope, "path_params": {"workspace_id": found[1]}}, receive, send)
             else:
                 await router(scope, receive, send)
 

@@ -20,21 +20,23 @@ from starlette.responses import Response
 
 from truebeat.domain.access import Permission, Principal, Role
 from truebeat.errors import Forbidden, Gone, NotFound, TruebeatError
-from truebeat.server.a2a import availability, cards, legacy, wire
+from truebeat.server.a2a import availability, cards, direct, legacy, wire
 from truebeat.server.a2a.caller import KEY, Caller
 from truebeat.server.a2a.connection import while_connected
 from truebeat.server.a2a.push_target import Targets
 from truebeat.server.api.call import authorization, permit
 from truebeat.server.api.problems import problem_response, unexpected_response
 from truebeat.server.background.tasks import spawn
+from truebeat.server.services.task_views import may_follow
 from truebeat.server.store import workspaces as workspace_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Iterator
 
     from starlette.types import Message, Receive, Scope, Send
 
     from truebeat.clock import Clock
+    from truebeat.protocol.tasks import TaskView
     from truebeat.server.a2a.loaded import Loaded
     from truebeat.server.a2a.push import Push
     from truebeat.server.leases import Lease, Leases
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+#: seconds that a call may take before anybody looks whether its client is still there
+QUICK: Final = 0.5
 #: seconds a client may keep a card
 CARD_AGE: Final = 60
 _CARD: Final = "/.well-known/agent-card.json"
@@ -115,6 +119,9 @@ class A2AEndpoint:
             # what needs no body (:cancel, :subscribe) may come without one
             if content or below in _RPC:
                 wire.require_json(scope)
+                if not below and caller.version == "1.0" and (call := direct.read(content)) is not None:
+                    await self._direct(call, caller, scope, receive, _activating(scope, send))
+                    return
                 body = wire.decode(content)
         elif below in _RPC:
             raise wire.no_such_method("this is a JSON-RPC endpoint: POST to it", 405)
@@ -134,6 +141,40 @@ class A2AEndpoint:
 
         await while_connected(serve, content, receive, _activating(scope, send))
 
+    async def _direct(self, call: direct.Call, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
+        """A plain SendMessage. Only one that takes long is ended when its client goes away."""
+        asked = (caller.workspace_id, direct.new_task(call), caller.principal)
+        key, client = caller.idempotency_key, caller.principal.workspace_id is None
+        if call.waits:
+            work = self._mailbox.ask(*asked, idempotency_key=key, client=client, seconds=QUICK)
+        else:
+            work = self._mailbox.send(*asked, idempotency_key=key, client=client)
+        outcome = await self._outcome(call, work, patient=call.waits)
+        if isinstance(outcome, Response):
+            await outcome(scope, receive, send)
+            return
+        task_id = outcome
+
+        async def serve(receive: Receive, send: Send) -> None:
+            response = await self._outcome(call, self._mailbox.wait(task_id, caller.principal), patient=False)
+            if isinstance(response, Response):
+                await response(scope, receive, send)
+
+        await while_connected(serve, b"", receive, send)
+
+    async def _outcome(self, call: direct.Call, work: Awaitable[TaskView], *, patient: bool) -> Response | UUID:
+        """What came of it as an answer; its task's id, if `patient` and there is something to wait for still."""
+        try:
+            view = await work
+        except Exception as error:
+            return (await self._load())[0].refused(error, call.id)
+        if patient and may_follow(view):
+            return view.id
+        content = direct.answer(view, call)
+        if content is None:
+            return (await self._load())[0].told(view, call.id)
+        return Response(content, media_type="application/json")
+
     # --- who asks ----------------------------------------------------------------------------------------------------
 
     async def _caller(self, scope: Scope, workspace_id: UUID) -> Caller:
@@ -146,7 +187,8 @@ class A2AEndpoint:
         claimed = wire.header(scope, b"x-workspace-id")
         if claimed and claimed.lower() != principal.workspace_id:
             raise Forbidden("X-Workspace-ID names a workspace that this token does not belong to; leave it out")
-        asked = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=50).get("A2A-Version", [""])
+        query = scope["query_string"].decode("latin-1")
+        asked = parse_qs(query, max_num_fields=50).get("A2A-Version", [""]) if query else [""]
         return Caller(
             principal=principal,
             workspace_id=workspace_id,

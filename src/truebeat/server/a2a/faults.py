@@ -95,7 +95,7 @@ def translated(
             try:
                 return await method(*args, **kwargs)
             except Exception as error:
-                raise _translate(error, conflict) from None
+                raise translate(error, conflict) from None
 
         return answer
 
@@ -115,7 +115,7 @@ def translated_stream(
                 async for item in stream:
                     yield item
             except Exception as error:
-                raise _translate(error, conflict) from None
+                raise translate(error, conflict) from None
             finally:
                 await stream.aclose()
 
@@ -124,7 +124,8 @@ def translated_stream(
     return decorate
 
 
-def _translate(error: Exception, conflict: type[A2AError]) -> A2AError:
+def translate(error: Exception, conflict: type[A2AError]) -> A2AError:
+    """Whatever a handler raised."""
     if isinstance(error, A2AError):
         return error
     if isinstance(error, TruebeatError):

@@ -20,6 +20,7 @@ from google.protobuf.json_format import ParseDict
 from truebeat.server.a2a import requests, views
 from truebeat.server.a2a.caller import KEY
 from truebeat.server.a2a.faults import translated, translated_stream
+from truebeat.server.services.task_views import may_follow
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -71,7 +72,7 @@ class MailboxHandler(RequestHandler):
         caller = _caller(context)
         history = requests.history_length(params.configuration)
         view = await self._send(params, caller)
-        if not params.configuration.return_immediately and _may_follow(view):
+        if not params.configuration.return_immediately and may_follow(view):
             view = await self._mailbox.wait(view.id, caller.principal)
         if (reply := views.message(view, legacy=caller.legacy)) is not None:
             return reply
@@ -86,7 +87,7 @@ class MailboxHandler(RequestHandler):
         history = requests.history_length(params.configuration)
         view = await self._send(params, caller)
         yield views.task(view, history=history)
-        if not _may_follow(view):
+        if not may_follow(view):
             return
         stream = views.Stream(view)
         async for update in self._mailbox.updates(view.id, caller.principal, view.updates):
@@ -176,7 +177,7 @@ class MailboxHandler(RequestHandler):
             if view.final:
                 raise UnsupportedOperationError(f"the task has ended ({view.state.value}); get it instead")
             yield views.task(view)
-            patient = not _may_follow(view)
+            patient = not may_follow(view)
             stream = views.Stream(view)
             seen, state = 0, view.state
             while not (state.final or self._notices.closed):
@@ -255,8 +256,3 @@ class MailboxHandler(RequestHandler):
 def _caller(context: ServerCallContext) -> Caller:
     caller: Caller = context.state[KEY]
     return caller
-
-
-def _may_follow(view: TaskView) -> bool:
-    """There is something to wait for that the platform expects to come."""
-    return not view.final and not view.paused and (view.availability is None or view.availability.able)

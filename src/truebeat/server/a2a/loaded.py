@@ -7,21 +7,28 @@ from typing import TYPE_CHECKING, Any, Final
 
 from a2a.extensions.common import HTTP_EXTENSION_HEADER, get_requested_extensions
 from a2a.server.context import ServerCallContext
+from a2a.server.request_handlers import response_helpers
 from a2a.server.routes.common import ServerCallContextBuilder
 from a2a.server.routes.jsonrpc_dispatcher import JsonRpcDispatcher
 from a2a.server.routes.rest_routes import create_rest_routes
+from a2a.types import a2a_pb2 as pb
+from a2a.utils.errors import UnsupportedOperationError
+from google.protobuf.json_format import MessageToDict
 from pydantic import ValidationError
 from starlette.requests import Request
+from starlette.responses import JSONResponse
 from starlette.routing import Match, Route
 
-from truebeat.server.a2a import faults
+from truebeat.server.a2a import faults, views
 from truebeat.server.a2a.caller import KEY
 from truebeat.server.a2a.wire import invalid_params, no_such_method
 
 if TYPE_CHECKING:
     from a2a.server.request_handlers.request_handler import RequestHandler
+    from starlette.responses import Response
     from starlette.types import Message, Receive, Scope, Send
 
+    from truebeat.protocol.tasks import TaskView
     from truebeat.server.a2a.caller import Caller
 
 
@@ -75,6 +82,17 @@ class Loaded:
         response = await self._rpc.handle_requests(_Decoded(scope, receive, body))
         await response(scope, receive, send)
 
+    def told(self, view: TaskView, request_id: str | int) -> Response:
+        """The answer to a SendMessage that came another way."""
+        reply = views.message(view, legacy=False)
+        shown = pb.SendMessageResponse(message=reply) if reply is not None else None
+        return _result(shown or pb.SendMessageResponse(task=views.task(view)), request_id)
+
+    def refused(self, error: Exception, request_id: str | int) -> Response:
+        """The same, if it failed."""
+        translated = faults.translate(error, UnsupportedOperationError)
+        return JSONResponse(response_helpers.build_error_response(request_id, translated))
+
     async def rest(self, scope: Scope, receive: Receive, send: Send, below: str) -> None:
         """Errors: RefusedError (no such path or method)."""
         inner = {**scope, "path": below, "root_path": "", "path_params": {}}
@@ -89,6 +107,10 @@ class Loaded:
         if partial:
             raise no_such_method("this path does not know that method", 405)
         raise no_such_method("there is no such path below this agent's endpoint")
+
+
+def _result(result: pb.SendMessageResponse, request_id: str | int) -> Response:
+    return JSONResponse({"jsonrpc": "2.0", "id": request_id, "result": MessageToDict(result)})
 
 
 def _wants_own_type(scope: Scope) -> bool:

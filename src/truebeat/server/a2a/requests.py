@@ -15,13 +15,12 @@ from truebeat.domain.delivery import State
 from truebeat.protocol.tasks import NewTask
 from truebeat.server.a2a import availability
 from truebeat.server.a2a.cards import accepts
+from truebeat.server.a2a.direct import MESSAGE_URI
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from datetime import datetime
 
-#: under which the metadata of the first part, as an agent gets it, has the message's own fields
-MESSAGE_URI: Final = "https://truebeat.dev/a2a/message"
 _BESIDE: Final = ("messageId", "metadata", "extensions", "referenceTaskIds")
 
 STATES: dict[pb.TaskState, State] = {

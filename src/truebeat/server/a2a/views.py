@@ -13,7 +13,8 @@ from google.protobuf.json_format import ParseDict, ParseError
 
 from truebeat.domain.delivery import State
 from truebeat.server.a2a import availability
-from truebeat.server.a2a.requests import MESSAGE_URI, STATES
+from truebeat.server.a2a.direct import ANSWER, MESSAGE_URI
+from truebeat.server.a2a.requests import STATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from truebeat.protocol.tasks import TaskView, Update
 
-ANSWER: Final = "answer"
 _A2A_STATES: Final = {state: value for value, state in STATES.items()}
 
 Event = pb.Task | pb.TaskStatusUpdateEvent | pb.TaskArtifactUpdateEvent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from uuid import UUID, uuid4
@@ -18,25 +19,25 @@ from truebeat.protocol.tasks import Availability, TaskPage, TaskView, Update
 from truebeat.server.services import availability, task_views
 from truebeat.server.services.ledger import KEY_LIFE
 from truebeat.server.services.message_bounds import check_size, fingerprint
+from truebeat.server.services.waits import Waits
 from truebeat.server.store import tasks as task_store
 from truebeat.server.store import workspaces as workspace_store
 from truebeat.server.store.tasks import Filter, Key, NewRow, TaskRow
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 
     from truebeat.clock import Clock
     from truebeat.domain.access import Principal
     from truebeat.protocol.tasks import NewTask
     from truebeat.server.leases import Lease, Leases
     from truebeat.server.services.ledger import Ledger
-    from truebeat.server.services.notices import Listener, Notices
+    from truebeat.server.services.notices import Notices
     from truebeat.server.store.database import Database
+    from truebeat.server.store.delegations import NewRow as DelegationRow
 
 #: tasks that wait in one mailbox at most
 MAILBOX_LIMIT: Final = 10_000
-#: seconds within which the tasks of a removed workspace are rejected, if the database answers
-REJECTED_WITHIN: Final = 5.0
 #: updates read from the database at once
 PAGE: Final = 500
 #: artifacts, questions and replies shown with one task
@@ -52,10 +53,15 @@ class Mailbox:
         self._ledger = ledger
         self._notices = notices
         self._clock = clock
+        self._waits = Waits(database, leases, notices)
         #: whether the worker that holds tasks of a workspace can be told something now
         self.reachable: Callable[[str], bool] = lambda _: False
         #: tell the worker of (workspace, task, generation, attempt) to stop
         self.stop_work: Callable[[str, UUID, int, int], None] = lambda *_: None
+        #: raises Forbidden when one workspace may not message the other
+        self.check_related: Callable[[UUID, UUID], Awaitable[None]] = _all_may
+        #: a task was canceled: so must be what was delegated because of it
+        self.on_cancel: Callable[[UUID], None] = lambda _: None
 
     # --- senders ------------------------------------------------------------------------------------------------------
 
@@ -67,22 +73,30 @@ class Mailbox:
         *,
         idempotency_key: str = "",
         client: bool = False,
+        as_id: UUID | None = None,
+        delegation: Callable[[NewRow], DelegationRow] | None = None,
+        itself: bool = False,
     ) -> TaskView:
         """Accept a task, or a reply to one (new.task_id): it is on disk when this returns. The view's `availability`
-        says whether it can be taken now. client: the sender is an external A2A client.
+        says whether it can be taken now. client: the sender is an external A2A client. as_id: the new task's, if the
+        caller listens to it already. delegation: the task is one, and this is written with it. itself: a workspace may
+        send to itself, which nobody waits for.
 
         Errors: NotFound, Gone (removed), Forbidden, Conflict (the workspace failed and takes no work, the key was used
         for another message, the task takes no reply), TooLarge (message, or the mailbox is full), Invalid,
         Unavailable (on_unavailable is "reject": the facts are those of Availability; or the database is down).
         """
-        if not access.may_send(principal, str(workspace_id)):
+        own = itself and principal.workspace_id == str(workspace_id)
+        if not own and not access.may_send(principal, str(workspace_id)):
             raise Forbidden("this token may not send to that workspace")
         lease = await self._living(workspace_id)
+        if principal.workspace_id is not None and not own:
+            await self.check_related(UUID(principal.workspace_id), workspace_id)
         check_size(new, idempotency_key)
         if new.task_id is not None:
             self._admit(lease, new, principal)
             return await self._reply(new.task_id, lease, new, principal, idempotency_key)
-        row = self._row(workspace_id, new, principal, client=client)
+        row = self._row(as_id or uuid4(), workspace_id, new, principal, client=client)
         key = None
         if idempotency_key:
             sender = f"{row.sender.kind}:{row.sender.id}"
@@ -94,10 +108,38 @@ class Mailbox:
             if key is None or (earlier := await self._earlier(key)) is None:
                 raise
             return await self.get(earlier, principal)
-        submitted = await self._ledger.submit(row, key)
+        submitted = await self._ledger.submit(row, key, None if delegation is None else delegation(row))
         if submitted.repeated:
             return await self.get(submitted.task_id, principal)
         return await self._with_facts(task_views.of_new(row), principal, position=submitted.position)
+
+    async def ask(
+        self,
+        workspace_id: UUID,
+        new: NewTask,
+        principal: Principal,
+        *,
+        idempotency_key: str = "",
+        client: bool = False,
+        seconds: float | None = None,
+    ) -> TaskView:
+        """As `send`, then as `wait`. What is completed in one go is told without a look at the database."""
+        task_id = uuid4()
+        with self._notices.listen(task_id, workspace_id) as listener:
+            view = await self.send(
+                workspace_id, new, principal, idempotency_key=idempotency_key, client=client, as_id=task_id
+            )
+            if not task_views.may_follow(view):
+                return view
+            if view.id != task_id:
+                return await self.wait(view.id, principal, seconds=seconds)
+            told: list[Update] | None = None
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    told = await self._waits.until_told(task_id, workspace_id, listener, view.state)
+        if told and task_views.complete(view, told):
+            return view
+        return await self.get(task_id, principal)
 
     def _admit(self, lease: Lease, new: NewTask, principal: Principal) -> None:
         """Errors: Conflict, Unavailable, TooLarge: why this message is not taken now."""
@@ -142,6 +184,7 @@ class Mailbox:
             raise Conflict(outcome.refused)
         if row.task.generation is not None:
             self.stop_work(workspace_id, task_id, row.task.generation, row.task.attempt)
+        self.on_cancel(task_id)
         return await self.get(task_id, principal)
 
     # --- readers ------------------------------------------------------------------------------------------------------
@@ -200,12 +243,10 @@ class Mailbox:
         availability.able is False and says why), or after `seconds`. Errors: as get.
         """
         row = await self._find(task_id, principal)
-        with self._notices.listen(task_id, row.workspace_id) as listener:
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._until_told(task_id, row.workspace_id, listener)
-            except TimeoutError:
-                pass
+        with self._notices.listen(task_id, row.workspace_id) as listener, suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                state = await self._waits.state_of(task_id)
+                await self._waits.until_told(task_id, row.workspace_id, listener, state)
         return await self.get(task_id, principal)
 
     async def updates(self, task_id: UUID, principal: Principal, after: int = 0) -> AsyncIterator[Update]:
@@ -251,28 +292,6 @@ class Mailbox:
                 fresh, missed = listener.take()
 
     # --- its parts ----------------------------------------------------------------------------------------------------
-
-    async def _until_told(self, task_id: UUID, workspace_id: UUID, listener: Listener) -> None:
-        async with self._database.acquire() as connection:
-            row = await task_store.get(connection, task_id)
-        state = State.FAILED if row is None else row.task.state
-        while not (state.final or state.paused or self._notices.closed):
-            lease = self._leases.get(str(workspace_id))
-            if lease is None or lease.status is Status.REMOVED:
-                # Every task of it is being rejected this moment: that is the answer to wait for.
-                async with asyncio.timeout(REJECTED_WITHIN):
-                    await listener.woken()
-            elif availability.in_vain(lease):
-                return
-            else:
-                await listener.woken()
-            fresh, missed = listener.take()
-            if missed:
-                async with self._database.acquire() as connection:
-                    row = await task_store.get(connection, task_id)
-                state = State.FAILED if row is None else row.task.state
-            elif fresh:
-                state = fresh[-1].state
 
     async def _last(self, task_id: UUID, update: Update) -> int:
         """The seq of the task's last update: after a pause a reply may have come already."""
@@ -322,8 +341,7 @@ class Mailbox:
                 await task_store.keep_keys(connection, [key], key.at - KEY_LIFE)
         return await self.get(task_id, principal)
 
-    def _row(self, workspace_id: UUID, new: NewTask, principal: Principal, *, client: bool) -> NewRow:
-        task_id = uuid4()
+    def _row(self, task_id: UUID, workspace_id: UUID, new: NewTask, principal: Principal, *, client: bool) -> NewRow:
         if principal.workspace_id is not None:
             name = self._name(principal.workspace_id)
             sender = Sender(kind="workspace", id=principal.workspace_id, name=name)
@@ -390,3 +408,7 @@ class Mailbox:
             except TruebeatError:
                 view.availability.position = None
         return view
+
+
+async def _all_may(_source: UUID, _target: UUID) -> None:
+    """Before there is a hierarchy to ask."""

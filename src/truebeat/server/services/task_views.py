@@ -74,6 +74,27 @@ def of_row(row: TaskRow) -> TaskView:
     )
 
 
+def may_follow(view: TaskView) -> bool:
+    """There is something to wait for that the platform expects to come."""
+    return not view.final and not view.paused and (view.availability is None or view.availability.able)
+
+
+def complete(view: TaskView, updates: list[Update]) -> bool:
+    """Make of a new task what it is after all its updates, if those are its way to completion in the first attempt
+    without anything else; whether they are.
+    """
+    way = [update for update in updates if update.seq > 1]
+    if not way or way[-1].state is not State.COMPLETED or any(update.kind != "status" for update in way):
+        return False
+    *before, last = way
+    if any(update.state is not State.WORKING for update in before):
+        return False
+    view.state, view.attempt, view.availability = last.state, 1, None
+    view.answer, view.answer_parts = last.text, last.parts
+    view.updates, view.updated_at, view.ended_at = last.seq, last.at, last.at
+    return True
+
+
 def add_story(view: TaskView, story: list[UpdateRow]) -> None:
     """Artifacts, and what was asked and replied after the first message. Pieces of an artifact of one name are one."""
     artifacts: dict[str, Artifact] = {}

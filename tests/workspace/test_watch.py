@@ -421,15 +421,17 @@ async def test_a_stopped_runtime_is_given_less_time_than_a_slow_one(monkeypatch:
     monkeypatch.setattr("truebeat.workspace.watch.STOPPED_LIMIT", 0.05)
     bench = Bench(probe_timeout="60")
     bench.executor.failing = asyncio.Event()
-    runtime = subprocess.Popen(["sleep", "60"])
+    runtime = subprocess.Popen(["sleep", "60"])  # noqa: ASYNC220
     try:
         bench.executor.runtime_pid = runtime.pid
         runtime.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, runtime.pid, os.WSTOPPED)
         async with asyncio.timeout(20):
             await bench.watch.look()
-        assert bench.canaries()[0].failures == 2
-        assert "2 probes of 0.05 s; process state T (stopped)" in bench.canaries()[0].detail
+        first, second = bench.canaries()
+        assert (first.failures, first.detail) == (1, "no answer within 0.05 s")
+        assert second.failures == 2
+        assert "2 probes of 0.05 s; process state T (stopped)" in second.detail
     finally:
         runtime.kill()
-        runtime.wait()
+        runtime.wait()  # noqa: ASYNC222

@@ -207,9 +207,9 @@ class Watch:
         pid = self._executor.runtime_pid
         return pid is not None and process_state(pid) in _STOPPED
 
-    def _limit(self) -> float | None:
-        """Seconds for the next probe, where they are less than usual."""
-        return min(STOPPED_LIMIT, self._prober.timeout) if self._stopped() else None
+    def _limit(self) -> float:
+        """Seconds for a probe of the runtime as it stands."""
+        return min(STOPPED_LIMIT, self._prober.timeout) if self._stopped() else self._prober.timeout
 
     async def _gone(self) -> str:
         pid = self._executor.runtime_pid
@@ -238,7 +238,7 @@ class Watch:
             failures.append(answer.failure)
             if len(failures) < PROBES:
                 self._failures = len(failures)
-                detail = answer.failure or f"no answer within {self._prober.timeout:g} s"
+                detail = answer.failure or f"no answer within {self._limit():g} s"
                 self._turns.send(pipe.Canary(failures=self._failures, detail=detail))
                 if answer.failure:
                     await asyncio.sleep(_BETWEEN)
@@ -255,8 +255,7 @@ class Watch:
         pid = self._executor.runtime_pid
         who = f"runtime (pid {pid})" if pid is not None else "runtime"
         said = next((text for text in failures if text), "")
-        timeout = self._limit() or self._prober.timeout
-        what = f"failed {PROBES} probes: {said}" if said else f"did not answer {PROBES} probes of {timeout} s"
+        what = f"failed {PROBES} probes: {said}" if said else f"did not answer {PROBES} probes of {self._limit()} s"
         return f"{who} {what}{_state_text(pid)}"
 
     async def _settle(self) -> None:

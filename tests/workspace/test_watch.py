@@ -425,7 +425,7 @@ async def test_a_stopped_runtime_is_given_less_time_than_a_slow_one(monkeypatch:
     try:
         bench.executor.runtime_pid = runtime.pid
         runtime.send_signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, runtime.pid, os.WSTOPPED)
+        os.waitid(os.P_PID, runtime.pid, os.WSTOPPED)  # noqa: ASYNC222
         async with asyncio.timeout(20):
             await bench.watch.look()
         first, second = bench.canaries()
@@ -434,4 +434,4 @@ async def test_a_stopped_runtime_is_given_less_time_than_a_slow_one(monkeypatch:
         assert "2 probes of 0.05 s; process state T (stopped)" in second.detail
     finally:
         runtime.kill()
-        runtime.wait()  # noqa: ASYNC222
+        runtime.wait()

@@ -21,23 +21,28 @@ from truebeat.server.api.link import LinkEndpoint
 from truebeat.server.api.probes import Probes
 from truebeat.server.api.problems import from_starlette, problem_response, unexpected_response
 from truebeat.server.api.tasks import TaskStream
+from truebeat.server.background.delegation_watch import DelegationWatch
 from truebeat.server.background.event_pruner import EventPruner
 from truebeat.server.background.incident_keeper import IncidentKeeper
 from truebeat.server.background.lease_flusher import LeaseFlusher
 from truebeat.server.background.silence_watch import SilenceWatch
 from truebeat.server.background.stuck_restarter import StuckRestarter
+from truebeat.server.background.task_pruner import TaskPruner
 from truebeat.server.background.task_rescuer import TaskRescuer
 from truebeat.server.background.tasks import Duties
 from truebeat.server.leases import Leases
 from truebeat.server.services import incident_book
+from truebeat.server.services.delegations import Delegations
 from truebeat.server.services.dispatch import Dispatch
 from truebeat.server.services.events import EventLog
 from truebeat.server.services.health import Health
 from truebeat.server.services.heartbeats import Heartbeats
+from truebeat.server.services.hierarchy import Hierarchy
 from truebeat.server.services.incidents import Incidents
 from truebeat.server.services.ledger import Ledger
 from truebeat.server.services.mailbox import Mailbox
 from truebeat.server.services.notices import Notices
+from truebeat.server.services.notifications import Notifications
 from truebeat.server.services.registration import Registrar
 from truebeat.server.services.sessions import Sessions
 from truebeat.server.services.tokens import Tokens
@@ -94,6 +99,8 @@ class Services:
     events: EventLog
     incidents: Incidents
     mailbox: Mailbox
+    delegations: Delegations
+    notifications: Notifications
     probes: Probes
 
 
@@ -122,6 +129,11 @@ class App:
         self.ledger = Ledger(database, self.events, self.notices, clock)
         self.ledger.name_of = self._name_of
         self.mailbox = Mailbox(database, self.leases, self.ledger, self.notices, clock)
+        hierarchy = Hierarchy(database, settings.messaging)
+        self.delegations = Delegations(database, self.leases, self.mailbox, self.ledger, hierarchy, clock)
+        self.mailbox.check_related = hierarchy.check
+        self.mailbox.on_cancel = self.delegations.on_cancel
+        self.delegation_watch = DelegationWatch(database, self.delegations, self.ledger, clock)
         self.dispatch = Dispatch(self.ledger, self.notices, self.health, clock)
         self.mailbox.reachable = self.dispatch.reachable
         self.mailbox.stop_work = self.dispatch.stop_work
@@ -130,6 +142,7 @@ class App:
         self.silence_watch = SilenceWatch(self.leases, self.health, clock)
         self.lease_flusher = LeaseFlusher(database, self.leases)
         self.event_pruner = EventPruner(database, clock, retention=settings.event_retention)
+        self.task_pruner = TaskPruner(database, clock, retention=settings.task_retention)
         self.incident_keeper = IncidentKeeper(database, self.incidents, clock, retention=settings.event_retention)
         self.link = LinkEndpoint(
             self.heartbeats,
@@ -157,6 +170,8 @@ class App:
             events=self.events,
             incidents=self.incidents,
             mailbox=self.mailbox,
+            delegations=self.delegations,
+            notifications=Notifications(database, self.leases, self.events, clock),
             probes=Probes(
                 clock,
                 {"database": self._database_answers, "migrations": self._migrations, "duties": self._duties_live},
@@ -222,9 +237,11 @@ class App:
         self.duties.start("ledger", self.ledger.write_forever)
         self.duties.start("dispatch_watch", self.dispatch.watch)
         self.duties.start("task_rescuer", self.task_rescuer.run)
+        self.duties.start("delegation_watch", self.delegation_watch.run)
         self.duties.start("silence_watch", self.silence_watch.run)
         self.duties.start("lease_flusher", self.lease_flusher.run)
         self.duties.start("event_pruner", self.event_pruner.run)
+        self.duties.start("task_pruner", self.task_pruner.run)
         self.duties.start("incident_keeper", self.incident_keeper.run)
         self.duties.start("stuck_restarter", self.stuck_restarter.run)
         if self.settings.push_hosts:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from truebeat.domain.delegations import Messaging
 from truebeat.errors import Invalid
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Settings:
     restart_after: float = 30.0
     #: events and closed incidents older than this are dropped
     event_retention: float = 7 * 86400.0
+    #: seconds that ended tasks are kept; at least as long as an idempotency key means its task
+    task_retention: float = 30 * 86400.0
     #: connections to the database at most; one more guards that this server is the only one
     database_connections: int = 10
     #: the id or name of one workspace whose A2A endpoint needs no token; only for servers that listen on loopback
@@ -50,6 +53,8 @@ class Settings:
     push_hosts: tuple[str, ...] = ()
     #: what push notifications are signed with (HMAC-SHA256)
     push_secret: str = ""
+    #: whom workspaces may message: those related to them in the hierarchy, or everybody
+    messaging: Messaging = Messaging.HIERARCHY
 
     def __post_init__(self) -> None:
         if self.lease < 2 * self.beat_interval:
@@ -80,12 +85,21 @@ class Settings:
             provisioning_deadline=_seconds(env, "TRUEBEAT_PROVISIONING_DEADLINE", 120.0, 1, 86400),
             restart_after=_seconds(env, "TRUEBEAT_RESTART_AFTER", 30.0, 0.1, 86400),
             event_retention=_seconds(env, "TRUEBEAT_EVENT_RETENTION", 7 * 86400.0, 60, 10 * 365 * 86400),
+            task_retention=_seconds(env, "TRUEBEAT_TASK_RETENTION", 30 * 86400.0, 86400, 10 * 365 * 86400),
             open_workspace=env.get("TRUEBEAT_OPEN_WORKSPACE", "").strip(),
             public_url=env.get("TRUEBEAT_PUBLIC_URL", "").strip().rstrip("/"),
             push_hosts=tuple(env.get("TRUEBEAT_PUSH_HOSTS", "").replace(",", " ").split()),
             push_secret=env.get("TRUEBEAT_PUSH_SECRET", ""),
+            messaging=_messaging(env.get("TRUEBEAT_MESSAGING", "").strip() or "hierarchy"),
             database_connections=int(_seconds(env, "TRUEBEAT_DATABASE_CONNECTIONS", 10, 2, 200)),
         )
+
+
+def _messaging(text: str) -> Messaging:
+    try:
+        return Messaging(text)
+    except ValueError:
+        raise Invalid(f'TRUEBEAT_MESSAGING must be "hierarchy" or "all", not {text[:50]!r}') from None
 
 
 def _is_origin(url: str) -> bool:

@@ -12,12 +12,24 @@ from starlette.routing import Route as StarletteRoute
 from starlette.routing import WebSocketRoute
 
 from truebeat.domain.access import Permission
+from truebeat.protocol import delegations as d
 from truebeat.protocol import paths
 from truebeat.protocol import resources as r
 from truebeat.protocol import tasks as t
 from truebeat.protocol.events import EventPage
 from truebeat.protocol.incidents import IncidentDetail, IncidentPage
-from truebeat.server.api import events, incidents, openapi, probes, registry, sessions, tasks, tokens, workspaces
+from truebeat.server.api import (
+    delegations,
+    events,
+    incidents,
+    openapi,
+    probes,
+    registry,
+    sessions,
+    tasks,
+    tokens,
+    workspaces,
+)
 from truebeat.server.api.call import endpoint
 
 if TYPE_CHECKING:
@@ -105,6 +117,37 @@ ROUTES: Final = (
           reply=t.TaskView),
     Route("WS", paths.TASK_UPDATES, SEE, None,
           "One update of a task a text frame, after `after`, until the last"),
+    Route("GET", paths.TASK_TRACE, SEE, delegations.trace,
+          "The whole tree of who asked whom that a task is part of",
+          reply=d.TraceNode),
+    Route("POST", paths.DELEGATIONS, SEND, delegations.create,
+          "Give work to a peer, as that workspace or as an operator; with wait_seconds the answer has the result. "
+          "An Idempotency-Key header makes a repeated one the same delegation for 24 hours",
+          body=d.NewDelegation, reply=d.DelegationView, status=202, body_limit=t.TASK_BODY_LIMIT),
+    Route("GET", paths.DELEGATIONS, SEE, delegations.page,
+          "What a workspace delegated, newest first; with as=target what was delegated to it",
+          query=delegations.DelegationsQuery, reply=list[d.DelegationView]),
+    Route("GET", paths.DELEGATION, SEE, delegations.show,
+          "One delegation; with `wait` its end is waited for, but never in vain",
+          query=delegations.DelegationQuery, reply=d.DelegationView),
+    Route("POST", paths.DELEGATION_CANCEL, SEND, delegations.cancel,
+          "Cancel it, with everything that was delegated on because of it",
+          reply=d.DelegationView),
+    Route("POST", paths.DELEGATION_CONSUMED, BEAT, delegations.confirm,
+          "The workspace that delegated it has the result: it is not given again, unless its turn is interrupted",
+          reply=d.DelegationView),
+    Route("GET", paths.PEERS, SEE, delegations.peers,
+          "Whom a workspace may message, and whether they can take work now",
+          reply=list[d.Peer]),
+    Route("POST", paths.NOTIFY, SEND, delegations.notify,
+          "Something for the person who watches",
+          body=d.NewNotification, reply=d.NotificationView, status=201),
+    Route("GET", paths.NOTIFICATIONS, Permission.SEE_DETAILS, delegations.notifications,
+          "What people were told, newest first, and how many are unread",
+          query=delegations.NotificationsQuery, reply=d.NotificationPage),
+    Route("POST", paths.NOTIFICATION_READ, Permission.SEE_DETAILS, delegations.read,
+          "It was read",
+          reply=d.NotificationView),
     Route("GET", paths.EVENTS, SEE, events.read,
           "Events after `since`, oldest first; 410 when those were pruned",
           query=events.EventsQuery, reply=EventPage),

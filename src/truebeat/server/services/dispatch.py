@@ -339,4 +339,5 @@ def _told(frame: Frame, weight: int) -> tuple[delivery.Event, dict[str, Any]]:
     if weight > RESULT_LIMIT + 256:
         reason = f"the result is larger than {RESULT_LIMIT} characters and was not kept"
         return delivery.Finished(*lease, State.FAILED, reason), {}
-    return delivery.Finished(*lease, State(frame.state)), {"text": frame.text, "parts": frame.parts}
+    said = {"text": frame.text, "parts": frame.parts, "tool_calls": frame.tool_calls}
+    return delivery.Finished(*lease, State(frame.state)), said

@@ -196,8 +196,10 @@ def _without_details(event: Event) -> Event:
     for told in ("sample_error", "detail", "action"):
         if told in payload:
             payload[told] = ""
-    if event.type.startswith("TASK_") and "reason" in payload:
+    if event.type.startswith(("TASK_", "DELEGATION_")) and "reason" in payload:
         payload["reason"] = ""
+    if event.type == "NOTIFICATION":
+        payload |= {"message": "", "link": ""}
     if isinstance(conditions := payload.get("conditions"), list):
         payload["conditions"] = [{**condition, "detail": ""} for condition in conditions]
     return msgspec.structs.replace(event, payload=payload)

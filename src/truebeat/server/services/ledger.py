@@ -20,11 +20,12 @@ import structlog
 
 from truebeat.errors import Conflict, TruebeatError, Unavailable
 from truebeat.server.services.ledger_batch import Batch
+from truebeat.server.services.ledger_results import Results
 from truebeat.server.store import events as event_store
 from truebeat.server.store import tasks as task_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from uuid import UUID
 
     from truebeat.clock import Clock
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from truebeat.protocol.delivery import Deliver
     from truebeat.server.services.events import EventLog
     from truebeat.server.services.notices import Notices
+    from truebeat.server.store import delegations as delegation_store
     from truebeat.server.store.database import Database
     from truebeat.server.store.tasks import Key, Lease, NewRow
 
@@ -64,6 +66,7 @@ class Submit:
     row: NewRow
     key: Key | None
     done: asyncio.Future[Submitted]
+    delegation: delegation_store.NewRow | None = None
     weight: int = 0
 
 
@@ -85,6 +88,7 @@ class Happened:
     lasting: bool = False
     #: the workspace that says so; to any other's task it has nothing to say
     by: UUID | None = None
+    tool_calls: int | None = None
     weight: int = 0
 
 
@@ -106,7 +110,16 @@ class Inspect:
     weight: int = 0
 
 
-Item = Submit | Happened | Inspect
+@dataclass(eq=False, slots=True)
+class Within:
+    """Something else to do in the transaction, after what was said before it; the future has what it returns."""
+
+    do: Callable[[Any, Batch], Awaitable[Any]]
+    done: asyncio.Future[Any]
+    weight: int = 0
+
+
+Item = Submit | Happened | Inspect | Within
 
 
 class Ledger:
@@ -132,19 +145,28 @@ class Ledger:
         self.doubted: Callable[[], None] = lambda: None
         #: the name of a workspace, for events
         self.name_of: Callable[[UUID], str] = str
+        #: called with the name of each step of a transaction, before and after it; tests end the server there
+        self.failpoint: Callable[[str], None] = lambda _: None
+        #: what came back of delegations
+        self.results = Results(self)
 
     async def start(self) -> None:
         async with self._database.acquire() as connection:
             for (workspace_id, priority), waiting in (await task_store.queued(connection)).items():
                 self._count(workspace_id, priority, waiting)
+            await self.results.start(connection)
 
     # --- what there is to write ---------------------------------------------------------------------------------------
 
-    async def submit(self, row: NewRow, key: Key | None = None) -> Submitted:
-        """It is on disk when this returns. Errors: Conflict (the key means another message), Unavailable."""
+    async def submit(
+        self, row: NewRow, key: Key | None = None, delegation: delegation_store.NewRow | None = None
+    ) -> Submitted:
+        """It is on disk when this returns, with the delegation that it is. Errors: Conflict (the key means another
+        message, or too many delegations are open), Unavailable.
+        """
         done: asyncio.Future[Submitted] = asyncio.get_running_loop().create_future()
         self._claims.add(row.workspace_id)
-        self._put(Submit(row, key, done, len(row.text)))
+        self._put(Submit(row, key, done, delegation, len(row.text)))
         return await done
 
     def happen(self, task_id: UUID, event: delivery.Event, **more: Any) -> asyncio.Future[delivery.Outcome | None]:
@@ -160,6 +182,12 @@ class Ledger:
         done: asyncio.Future[list[Deliver]] = asyncio.get_running_loop().create_future()
         self._put(Inspect(workspace_id, decide, done))
         return done
+
+    async def within(self, do: Callable[[Any, Batch], Awaitable[Any]]) -> Any:
+        """Do it in a transaction of the ledger, in the order of calls. Errors: its own, Unavailable."""
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._put(Within(do, done))
+        return await done
 
     def claim(self, workspace_id: UUID) -> None:
         """Give it what `room_of` allows, if its mailbox has any."""
@@ -231,6 +259,7 @@ class Ledger:
         now = self._clock.now()
         batch = Batch(now, self.name_of)
         again: list[Deliver] = []
+        self.failpoint("before the transaction")
         async with self._database.transaction() as connection:
             happened = [item for item in items if isinstance(item, Happened)]
             decided: list[tuple[UUID, delivery.Event]] = []
@@ -238,6 +267,7 @@ class Ledger:
                 decision = inspection.decide(await task_store.held(connection, inspection.workspace_id))
                 decided = decision.events
                 again = await task_store.deliveries(connection, decision.again) if decision.again else []
+                await self.results.repeat(connection, again)
             await self._insert(connection, batch, [item for item in items if isinstance(item, Submit)])
             ids = {task_id for task_id, _ in decided} | {item.task_id for item in happened}
             if ids:
@@ -248,14 +278,23 @@ class Ledger:
                 row = batch.rows.get(item.task_id)
                 foreign = row is not None and item.by not in {None, row.workspace_id}
                 told = (item.text, item.parts, item.message, item.chunk)
-                outcome = None if foreign else batch.apply(item.task_id, item.event, *told)
+                if foreign and item.by is not None:
+                    batch.foreign(item.task_id, item.event, item.by)
+                outcome = None if foreign else batch.apply(item.task_id, item.event, *told, item.tool_calls)
                 batch.results.append((item.done, outcome))
             if changed := batch.changed():
                 await task_store.save(connection, changed, now)
+                self.failpoint("tasks saved")
+            for other in (item for item in items if isinstance(item, Within)):
+                batch.results.append((other.done, await other.do(connection, batch)))
+            claims |= await self.results.settle(connection, batch)
             delivered = await self._claim(connection, batch, claims)
+            await self.results.give(connection, batch, delivered)
             if batch.updates:
                 await task_store.add_updates(connection, batch.updates)
             written = await event_store.append(connection, batch.events)
+            self.failpoint("before the commit")
+        self.failpoint("after the commit")
         if items and isinstance(items[0], Inspect):
             batch.results.append((items[0].done, again))
         self._settle(batch)
@@ -270,9 +309,15 @@ class Ledger:
                 wanted.setdefault((item.key.sender, item.key.workspace_id, item.key.key), item.key)
         kept = await task_store.keep_keys(connection, list(wanted.values()), batch.now - KEY_LIFE) if wanted else {}
         rows = []
+        delegations = await self.results.counted(connection, submits)
         for item in submits:
             owner = item.key and kept[item.key.sender, item.key.workspace_id, item.key.key]
-            if item.key is None or owner is None or owner.task_id == item.row.id:
+            new = item.key is None or owner is None or owner.task_id == item.row.id
+            if new and item.delegation is not None and (too_many := delegations.refused(item.delegation)):
+                batch.results.append((item.done, too_many))
+                if item.key is not None:
+                    await task_store.drop_key(connection, item.key)
+            elif item.key is None or owner is None or owner.task_id == item.row.id:
                 rows.append(item.row)
                 batch.submitted(item.row)
                 position = self._ahead(batch, item.row.workspace_id, item.row.priority)
@@ -284,6 +329,7 @@ class Ledger:
                 batch.results.append((item.done, error))
         if rows:
             await task_store.insert(connection, rows)
+            await delegations.insert(connection, batch)
 
     async def _claim(self, connection: Any, batch: Batch, claims: set[UUID]) -> list[tuple[UUID, Deliver]]:
         wanted = [
@@ -313,6 +359,8 @@ class Ledger:
             del self._waiting[workspace_id], self.queued[workspace_id]
 
     def _settle(self, batch: Batch) -> None:
+        for do in batch.after:
+            do()
         for workspace_id, changes in batch.queued.items():
             for priority, change in changes.items():
                 if change:

@@ -41,6 +41,15 @@ class Batch:
         self.queued: dict[UUID, Counter[int]] = defaultdict(Counter)
         #: of new tasks: they are written with them
         self._first: list[UpdateRow] = []
+        #: tasks of workspaces that ended (True) or ask, with how many tools were used; and those that were replied to
+        self.ready: dict[UUID, tuple[bool, int | None]] = {}
+        self.replied: set[UUID] = set()
+        #: (workspace, task, attempt) whose lease ended, and whether the turn did what it was to do
+        self.freed: list[tuple[UUID, UUID, int, bool]] = []
+        #: sources whose results or wakes changed
+        self.touched: set[UUID] = set()
+        #: done once it is committed
+        self.after: list[Callable[[], None]] = []
         self._changed: set[UUID] = set()
         #: the last update of each task, while a chunk may still be joined to it
         self._open: dict[UUID, Update] = {}
@@ -58,6 +67,7 @@ class Batch:
         parts: list[dict[str, Any]] | None = None,
         message: dict[str, Any] | None = None,
         chunk: tuple[str, str, int] | None = None,
+        tool_calls: int | None = None,
     ) -> Outcome | None:
         """None: there is no such task."""
         row = self.rows.get(task_id)
@@ -89,9 +99,17 @@ class Batch:
                 what, row.workspace_id, row.id, row.context_id, row.sender, cause,
                 attempt=outcome.task.attempt, reason=outcome.task.reason,
             )  # fmt: skip
+        self._results(row, before, event, tool_calls)
         if chunk is not None:
             self._chunk(row, *chunk, text, parts or [])
         return outcome
+
+    def foreign(self, task_id: UUID, event: delivery.Event, by: UUID) -> None:
+        """A result of a workspace that was not asked counts for nothing, and is shown."""
+        if isinstance(event, delivery.Finished):
+            reason = "the workspace that sent this result is not the one that the task was given to"
+            payload = {"name": self._name_of(by), "task_id": str(task_id), "reason": reason, "attempt": event.attempt}
+            self.told_of("TASK_RESULT_REFUSED", by, payload, "finished")
 
     def changed(self) -> list[HeldRow]:
         return [self.rows[task_id] for task_id in self._changed]
@@ -103,7 +121,23 @@ class Batch:
             by_task.setdefault(row.task_id, []).append(row.update)
         return by_task
 
+    def told_of(self, what: str, workspace_id: UUID, payload: dict[str, Any], cause: str) -> None:
+        """An event that is of no single task."""
+        self.events.append(NewEvent(self.now, what, workspace_id, payload, cause))
+
     # --- its parts ----------------------------------------------------------------------------------------------------
+
+    def _results(self, row: HeldRow, before: delivery.Task, event: delivery.Event, tool_calls: int | None) -> None:
+        """What delegations have to know: that there is a result, and that one was used."""
+        after = row.task
+        if row.sender.kind == "workspace" and after.state is not before.state:
+            if after.state.final or after.state.paused:
+                self.ready[row.id] = (after.state.final, tool_calls)
+            elif isinstance(event, delivery.Replied):
+                self.replied.add(row.id)
+        if before.held and not after.held:
+            done = isinstance(event, delivery.Finished) and (after.state is State.COMPLETED or after.state.paused)
+            self.freed.append((row.workspace_id, row.id, before.attempt, done))
 
     def _chunk(self, row: HeldRow, kind: str, name: str, index: int, text: str, parts: list[dict[str, Any]]) -> None:
         """Chunks that came before (a link repeats what was not acknowledged) are passed over; beyond the bound of a

@@ -155,6 +155,10 @@ async def find_key(conn: Any, key: Key, expired: datetime) -> UUID | None:
     return row["task_id"] if row is not None and row["fingerprint"] == key.fingerprint else None
 
 
+async def drop_key(conn: Any, key: Key) -> None:
+    await conn.execute(_SQL["drop_key"], key.sender, key.workspace_id, key.key)
+
+
 async def prune_keys(conn: Any, before: datetime) -> None:
     await conn.execute(_SQL["prune_keys"], before)
 

@@ -41,6 +41,10 @@ SELECT task_id, fingerprint
 FROM idempotency_keys
 WHERE sender = $1 AND workspace_id = $2 AND key = $3 AND at >= $4
 
+-- name: drop_key
+DELETE FROM idempotency_keys
+WHERE sender = $1 AND workspace_id = $2 AND key = $3
+
 -- name: prune_keys
 DELETE FROM idempotency_keys
 WHERE at < $1

@@ -1,0 +1,83 @@
+"""Handlers of delegations, peers, notifications and traces."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from truebeat.protocol.delegations import WAIT_LIMIT
+
+if TYPE_CHECKING:
+    from truebeat.protocol.delegations import DelegationView, NotificationPage, NotificationView, Peer, TraceNode
+    from truebeat.server.api.call import Call
+    from truebeat.server.main import Services
+
+
+class DelegationsQuery(Struct, kw_only=True):
+    """`as`: what the workspace delegated ("source"), or what was delegated to it ("target")."""
+
+    side: Literal["source", "target"] = field(default="source", name="as")
+    limit: Annotated[int, Meta(ge=1, le=500)] = 100
+
+
+class DelegationQuery(Struct, kw_only=True):
+    """`wait`: seconds to wait for the end, less if the target can't work now."""
+
+    wait: Annotated[float, Meta(ge=0, le=WAIT_LIMIT)] = 0
+
+
+class NotificationsQuery(Struct, kw_only=True):
+    """`after` is the `next` of the page before."""
+
+    unread: bool = False
+    after: Annotated[str, Meta(max_length=2000)] = ""
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+
+
+async def create(services: Services, call: Call) -> DelegationView:
+    key = call.headers.get("idempotency-key", "")
+    return await services.delegations.create(call.ids["workspace_id"], call.body, call.by, idempotency_key=key)
+
+
+async def page(services: Services, call: Call) -> list[DelegationView]:
+    query: DelegationsQuery = call.query
+    return await services.delegations.page(
+        call.ids["workspace_id"], call.by, query.limit, received=query.side == "target"
+    )
+
+
+async def show(services: Services, call: Call) -> DelegationView:
+    query: DelegationQuery = call.query
+    if query.wait:
+        return await services.delegations.wait(call.ids["delegation_id"], call.by, query.wait)
+    return await services.delegations.get(call.ids["delegation_id"], call.by)
+
+
+async def cancel(services: Services, call: Call) -> DelegationView:
+    return await services.delegations.cancel(call.ids["delegation_id"], call.by)
+
+
+async def confirm(services: Services, call: Call) -> DelegationView:
+    return await services.delegations.confirm(call.ids["delegation_id"], call.by)
+
+
+async def peers(services: Services, call: Call) -> list[Peer]:
+    return await services.delegations.peers(call.ids["workspace_id"], call.by)
+
+
+async def trace(services: Services, call: Call) -> TraceNode:
+    return await services.delegations.trace(call.ids["task_id"], call.by)
+
+
+async def notify(services: Services, call: Call) -> NotificationView:
+    return await services.notifications.notify(call.ids["workspace_id"], call.body, call.by)
+
+
+async def notifications(services: Services, call: Call) -> NotificationPage:
+    query: NotificationsQuery = call.query
+    return await services.notifications.page(call.by, unread=query.unread, after=query.after, limit=query.limit)
+
+
+async def read(services: Services, call: Call) -> NotificationView:
+    return await services.notifications.read(call.ids["notification_id"], call.by)

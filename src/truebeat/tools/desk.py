@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: seconds of one question to the server while something is waited for
 SLICE: Final = 20.0
+#: seconds between two questions that were answered at once
+AGAIN: Final = 0.5
 #: seconds that a caller who says no more than "wait" waits
 PATIENCE: Final = 3600.0
 
@@ -108,20 +110,16 @@ class Desk:
                 self._client.delegations.consumed(view.delegation_id)
 
     def _wait(self, view: DelegationView, wait: float, left: Event | None) -> DelegationView:
-        deadline = self._clock.monotonic() + wait
-        while (
-            not settled(view)
-            and (rest := deadline - self._clock.monotonic()) > 0
-            and not (left is not None and left.is_set())
-        ):
+        now = self._clock.monotonic
+        deadline, left = now() + wait, left or Event()
+        while not settled(view) and (rest := deadline - now()) > 0 and not left.is_set():
+            asked, slice_ = now(), min(rest, SLICE)
+            # a server that restarts does not lose what it has on its disk
             with suppress(errors.Unavailable):
-                view = self._client.delegations.get(view.delegation_id, wait=min(rest, SLICE))
-                continue
-            # a server that restarts: the delegation is on its disk
-            if left is not None:
-                left.wait(1.0)
-            else:
-                Event().wait(1.0)
+                view = self._client.delegations.get(view.delegation_id, wait=slice_)
+            if not settled(view) and now() - asked < min(slice_, AGAIN):
+                # it did not wait: it must not be asked in a circle
+                left.wait(min(rest, AGAIN))
         return view
 
     # -- others

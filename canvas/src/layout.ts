@@ -5,10 +5,10 @@
 
 import type { WorkspaceView } from "./generated";
 
-export const CARD = { width: 232, height: 104 } as const;
-const GAP = { x: 28, y: 34 } as const;
-const PAD = { x: 26, top: 54, bottom: 26 } as const;
-const TEAM_GAP = 70;
+export const CARD = { width: 232, height: 100 } as const;
+const GAP = { x: 22, y: 24 } as const;
+const PAD = { x: 22, top: 50, bottom: 22 } as const;
+const TEAM_GAP = 44;
 /** width by height of a usual block */
 const BLOCK_ASPECT = 1.55;
 /** members of one block; what is more goes into the next block of the same name */

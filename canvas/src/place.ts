@@ -16,14 +16,18 @@ export interface Spot {
   detail: string | null;
 }
 
+/** cards side by side can't be read in a narrow window; a list can */
+const FIRST_VIEW = innerWidth < 720 ? "list" : "graph";
+
 function read(): Spot {
   const query = new URLSearchParams(location.search);
   const tab = query.get("tab") as Tab | null;
+  const view = query.get("view");
   return {
     selected: query.get("workspace"),
     tab: tab && TABS.includes(tab) ? tab : "health",
     filter: query.get("q") ?? "",
-    view: query.get("view") === "list" ? "list" : "graph",
+    view: view === "list" || view === "graph" ? view : FIRST_VIEW,
     detail: query.get("detail"),
   };
 }
@@ -40,7 +44,7 @@ export function go(change: Partial<Spot>): void {
   if (next.selected) query.set("workspace", next.selected);
   if (next.selected && next.tab !== "health") query.set("tab", next.tab);
   if (next.filter) query.set("q", next.filter);
-  if (next.view === "list") query.set("view", "list");
+  if (next.view !== FIRST_VIEW) query.set("view", next.view);
   if (next.detail) query.set("detail", next.detail);
   const text = query.toString();
   const url = text ? `?${text}` : location.pathname;

@@ -30,7 +30,7 @@ export function Chat({ workspace }: { workspace: WorkspaceView }) {
           <TurnView key={turn.key} turn={turn} workspace={workspace} />
         ))}
       </ol>
-      <div ref={end} />
+      <div ref={end} className="end" />
       <p role="alert" className="problem">
         {problem}
       </p>

@@ -4,12 +4,13 @@ import { RULES, type WorkspaceView } from "../generated";
 import { Pill } from "../shell/Pill";
 import { ago, duration } from "../time";
 
-const WITNESSES: Record<string, string> = {
-  self: "Self: what it admits",
-  evidence: "Evidence: what is measured",
-  silence: "Silence: is it heard",
-  sender: "Sender: what its work shows",
-  canary: "Canary: does it answer a probe",
+/** each witness's name, and what it is asked */
+const WITNESSES: Record<string, [string, string]> = {
+  self: ["Self", "what it admits"],
+  evidence: ["Evidence", "what is measured"],
+  silence: ["Silence", "is it heard"],
+  sender: ["Sender", "what its work shows"],
+  canary: ["Canary", "does it answer a probe"],
 };
 
 export function Health({ workspace }: { workspace: WorkspaceView }) {
@@ -23,8 +24,7 @@ export function Health({ workspace }: { workspace: WorkspaceView }) {
         <ul className="conditions">
           {workspace.conditions.map((condition) => (
             <li key={condition.symptom}>
-              <Pill status={condition.status} />
-              <strong>{condition.symptom}</strong>{" "}
+              <Pill status={condition.status} /> <strong>{condition.symptom}</strong>{" "}
               <span className="dim">
                 said by {condition.witness}, since {ago(condition.since, now)}
               </span>
@@ -47,13 +47,16 @@ export function Health({ workspace }: { workspace: WorkspaceView }) {
           <tbody>
             {workspace.witnesses.map((one) => (
               <tr key={one.witness} className={one.healthy === false ? "is-against" : ""}>
-                <th scope="row">{WITNESSES[one.witness] ?? one.witness}</th>
+                <th scope="row">
+                  {WITNESSES[one.witness]?.[0] ?? one.witness}
+                  <span className="detail">{WITNESSES[one.witness]?.[1]}</span>
+                </th>
                 <td>
                   <span aria-hidden="true">{one.healthy === null ? "· " : one.healthy ? "✓ " : "✗ "}</span>
                   {one.says}
                   {one.detail && <span className="detail">{one.detail}</span>}
                 </td>
-                <td>{one.age === null ? "never" : duration(one.age)}</td>
+                <td className="age">{one.age === null ? "never" : duration(one.age)}</td>
               </tr>
             ))}
           </tbody>

@@ -92,6 +92,7 @@ export function Panel({ id, live }: { id: string; live: Live }) {
             ))}
           </div>
           <div
+            key={tab}
             id="tab-body"
             className="panel-body"
             role="tabpanel"

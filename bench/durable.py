@@ -18,6 +18,7 @@ import time
 from contextlib import AsyncExitStack
 
 import httpx2
+import msgspec
 import websockets
 
 from bench.harness import ADMIN, free_port, median_of, new_id, percentile, scratch_postgres, server
@@ -76,9 +77,8 @@ class Worker:
     async def finish(self, deliver: dict) -> None:
         self.n += 1
         lease = {name: deliver[name] for name in ("task_id", "generation", "attempt")}
-        await self.socket.send(
-            json.dumps({"type": "finished", **lease, "state": "completed", "text": "hello yourself", "n": self.n})
-        )
+        finished = {"type": "finished", **lease, "state": "completed", "text": "hello yourself", "n": self.n}
+        await self.socket.send(msgspec.json.encode(finished), text=True)
 
     async def run(self, ready: asyncio.Event) -> None:
         headers = {"Authorization": f"Bearer {self.token}"}
@@ -88,7 +88,7 @@ class Worker:
             )
             await self.beat()
             async for text in self.socket:
-                frame = json.loads(text)
+                frame = msgspec.json.decode(text)
                 match frame["type"]:
                     case "deliver" if self.hold:
                         self.asked.put_nowait(frame)

@@ -260,6 +260,7 @@ PLANS = {
     "count_of_context": (*COUNT, "c20", None),
     "count_of_sender": (*COUNT, str(ONE), None, None),
     "updates": (ONE, 0, 100),
+    "prune_tasks": (datetime(2100, 1, 1, tzinfo=UTC), EVER, UUID(int=0), 20, 5000),
 }
 
 
@@ -270,8 +271,9 @@ async def test_hot_queries_read_few_rows_of_many(database, count):
         await conn.execute(MANY, count, timeout=100)
         await conn.execute("VACUUM ANALYZE tasks", timeout=100)
         await conn.execute(GENERIC)
+        every = queries("tasks") | queries("retention")
         for name, arguments in PLANS.items():
-            query = queries("tasks")[name]
+            query = every[name]
             rows = await conn.fetch(f"EXPLAIN (ANALYZE, BUFFERS) {query}", *arguments)
             plan = "\n".join(row[0] for row in rows)
             generic = "\n".join(row[0] for row in await conn.fetch("SELECT pg_temp.generic($1)", query))

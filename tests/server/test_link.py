@@ -183,6 +183,7 @@ async def test_a_restart_order_reaches_the_link_now_and_after_a_reconnect(http, 
         frame = await link.receive()
         assert frame["type"] == "restart"
         assert frame["restart_id"] == order["restart_id"]
+        assert frame["by_operator"]
         again = await http.post(f"/workspaces/{workspace_id}/restart")
         assert again.status_code == 409
     async with dial(*made) as link:

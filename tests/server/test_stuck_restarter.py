@@ -7,6 +7,9 @@ from truebeat.domain.health import DeliveriesStuck, LeaseExpired, Status, Sympto
 from truebeat.domain.restart import RestartPolicy
 from truebeat.protocol import link
 from truebeat.server.background.stuck_restarter import TICK, StuckRestarter
+from truebeat.server.services.health import ordered_by_platform
+
+HELLO = link.Hello(version=2, boot=7, agent="python", pid=1)
 
 
 class Watched:
@@ -67,6 +70,12 @@ async def test_a_stall_of_the_servers_own_finding_is_probed_then_restarted_once(
     assert (order.cause, order.payload["by"]) == ("platform", "platform")
     assert "no evidence" in order.payload["detail"]
     assert lease.told.restart_reason.startswith("ordered by platform: stalled for 3")
+    assert ordered_by_platform(lease)
+    rig.heartbeats.declare(lease, HELLO)
+    assert ordered_by_platform(lease)
+    lease.told = None  # as after a restart of the server
+    assert ordered_by_platform(lease)
+    rig.heartbeats.declare(lease, HELLO)
     await rig.beat(lease, phase="restarting")  # the supervisor ends it; the worker's last word was "healthy"
     assert lease.status is Status.DEGRADED
     await rig.beat(lease, generation=2)
@@ -142,6 +151,9 @@ async def test_a_pending_order_of_an_operators_is_enough(rig, watched):
     lease = await rig.linked()
     await rig.observe(lease, DeliveriesStuck(2, 2))
     await rig.health.order_restart(lease.id, "eve")
+    assert not ordered_by_platform(lease)
+    lease.told = None
+    assert not ordered_by_platform(lease)
     assert await watched.pass_time(100) == []
     assert len(await orders(rig)) == 1
 

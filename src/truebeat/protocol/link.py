@@ -141,10 +141,13 @@ class Ack(Struct, kw_only=True, tag="ack"):
 
 
 class Restart(Struct, kw_only=True, tag="restart"):
-    """An operator's order; the same `restart_id` is obeyed once. Repeated until a newer generation beats."""
+    """An order to replace the worker; the same `restart_id` is obeyed once. Repeated until a newer generation beats.
+    by_operator: a person's order, which also renews the supervisor's restart budget; the platform's own does not.
+    """
 
     restart_id: str
     reason: str
+    by_operator: bool = True
 
 
 class Retire(Struct, kw_only=True, tag="retire"):

@@ -47,6 +47,7 @@ class Told:
         "note",
         "phase_age",
         "process_state",
+        "restart_by",
         "restart_reason",
         "sender",
         "standing",
@@ -80,7 +81,8 @@ class Told:
         self.holding: tuple[str, ...] = ()
         #: the last outcome of deliveries: (monotonic time, whether one succeeded, text); None before any
         self.sender: tuple[float, bool, str] | None = None
-        #: why the pending restart was ordered
+        #: who ordered the pending restart, "" for before this server started; and why
+        self.restart_by = ""
         self.restart_reason = "ordered before this server started"
 
 

@@ -15,7 +15,7 @@ from truebeat.protocol.delivery import Begun, Chunk, Finished, HandedBack, Settl
 from truebeat.server.api.link_session import LinkSession
 from truebeat.server.api.problems import problem_response
 from truebeat.server.background.tasks import spawn
-from truebeat.server.services.health import restart_id
+from truebeat.server.services.health import ordered_by_platform, restart_id
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -218,7 +218,8 @@ class LinkEndpoint:
 
 def _restart_frame(lease: Lease) -> link.Restart:
     reason = "ordered" if lease.told is None else lease.told.restart_reason
-    return link.Restart(restart_id=str(restart_id(lease.id, lease.record.awaiting_above)), reason=reason)
+    order = str(restart_id(lease.id, lease.record.awaiting_above))
+    return link.Restart(restart_id=order, reason=reason, by_operator=not ordered_by_platform(lease))
 
 
 async def _receive(socket: WebSocket) -> link.Up:

@@ -16,6 +16,7 @@ from truebeat.domain.health import BudgetSpent
 from truebeat.domain.restart import RestartHistory, RestartPolicy, decide
 from truebeat.errors import Conflict, Gone, NotFound, TruebeatError
 from truebeat.server.background.tasks import spawn
+from truebeat.server.services.health import PLATFORM
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,8 +30,6 @@ log = structlog.get_logger(__name__)
 
 #: seconds between looks
 TICK: Final = 0.5
-#: who orders
-PLATFORM: Final = "platform"
 
 
 class _Case:

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+#: who orders, where the server does so by itself
+PLATFORM = "platform"
 #: observations written in one transaction at most
 BATCH = 2000
 #: compare-and-set attempts of one observation before its caller is told to try again
@@ -119,6 +121,7 @@ class Health:
         if not verdict.changed:
             raise Conflict("a restart is already pending; wait for the new generation")
         if lease.told is not None:
+            lease.told.restart_by = by
             lease.told.restart_reason = f"ordered by {by}" + (f": {reason}" if reason else "")
         self._leases.watch(lease, self._clock.monotonic(), self._leases.provisioning_deadline)
         for listener in self.on_restart:
@@ -292,6 +295,15 @@ def announce(lease: Lease, announcement: Announcement, now: datetime) -> NewEven
         },
         cause=announcement.cause,
     )
+
+
+def ordered_by_platform(lease: Lease) -> bool:
+    """Whether the pending restart is the server's own idea. One from before this server started is known by its
+    incident: the server orders only where one is open.
+    """
+    if lease.told is not None and lease.told.restart_by:
+        return lease.told.restart_by == PLATFORM
+    return lease.incident is not None and lease.incident.incident.ordered_by == PLATFORM
 
 
 def restart_id(workspace_id: str, generation: int) -> UUID:

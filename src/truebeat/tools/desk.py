@@ -77,16 +77,18 @@ class Desk:
         new = NewDelegation(
             target=target,
             text=text,
+            wait_seconds=min(wait, SLICE),
             deadline_seconds=deadline,
             from_task=UUID(from_task) if from_task else None,
         )
+        end = self._clock.monotonic() + wait
         # one key for both tries: a connection that broke after the server had it makes no second delegation
         key = key or str(uuid4())
         try:
             view = self._client.delegations.create(self.place.id, new, key=key)
         except errors.Unavailable:
             view = self._client.delegations.create(self.place.id, new, key=key)
-        return self._wait(view, wait, left)
+        return self._wait(view, end - self._clock.monotonic(), left)
 
     def reply(self, delegation_id: UUID, text: str, *, wait: float = 0.0, left: Event | None = None) -> DelegationView:
         """The answer to a delegation that asked for input."""

@@ -138,22 +138,12 @@ def refusal(error: TruebeatError, found: Sequence[Peer] = ()) -> str:
 
 #: what to do next, by `why` in an error's facts, else by its code
 ADVICE: Final[dict[str, str]] = {
-    "self": "You can't delegate to yourself: do it in this turn.",
-    "cycle": (
-        "Whom you named waits, directly or through others, for the work that you do now: it would wait for itself. "
-        "Do the part that is asked of you, and end your turn with it; it goes back along the chain."
-    ),
-    "depth": "The chain of delegations is as long as it may be: do this part yourself and end your turn with it.",
-    "fan_out": (
-        "You have as many open delegations as one may have. Wait for one of them "
-        "(check_task_status with wait_seconds), or do this part yourself."
-    ),
     "no_parent": "You have no parent to report to: use send_message_to_user.",
     "too_large": "Shorten it: give what the other needs to know, and say where the rest is to be found.",
     "not_found": "Use a name or an id from this list, exactly as it is written (list_peers gives it again).",
     "forbidden": "You may not message it. Ask one of these, or ask your parent to do it.",
     "gone": "It was removed and does not come back. Ask one of these instead.",
-    "conflict": "Read the reason; list_peers and check_task_status show how things stand.",
+    "conflict": "It says what to do instead; list_peers and check_task_status show how things stand.",
     "invalid": "Correct the argument that is named, and call again.",
     "unauthenticated": "This workspace's token is not valid any more: an operator must act. Go on without delegating.",
     "unavailable": (

@@ -19,6 +19,7 @@ class Caller:
     """`base` is the URL of the workspace's endpoint, without a slash at its end.
 
     legacy: by a method name of 0.3, so a quick reply is a Message. version: the A2A version asked for, "" if none was.
+    itself: the workspace writes to itself, and says so (X-Workspace-ID): it wakes itself, and must not wait for that.
     """
 
     principal: Principal
@@ -27,3 +28,4 @@ class Caller:
     version: str = ""
     legacy: bool = False
     idempotency_key: str = ""
+    itself: bool = False

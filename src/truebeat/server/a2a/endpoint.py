@@ -195,6 +195,7 @@ class A2AEndpoint:
             base=self._base(scope, workspace_id),
             version=wire.header(scope, b"a2a-version") or asked[0],
             idempotency_key=wire.header(scope, b"idempotency-key"),
+            itself=bool(claimed) and principal.workspace_id == str(workspace_id),
         )
 
     async def _principal(self, scope: Scope, lease: Lease) -> Principal:

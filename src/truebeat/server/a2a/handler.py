@@ -72,7 +72,7 @@ class MailboxHandler(RequestHandler):
         caller = _caller(context)
         history = requests.history_length(params.configuration)
         view = await self._send(params, caller)
-        if not params.configuration.return_immediately and may_follow(view):
+        if not (params.configuration.return_immediately or caller.itself) and may_follow(view):
             view = await self._mailbox.wait(view.id, caller.principal)
         if (reply := views.message(view, legacy=caller.legacy)) is not None:
             return reply
@@ -116,6 +116,7 @@ class MailboxHandler(RequestHandler):
             caller.principal,
             idempotency_key=caller.idempotency_key,
             client=caller.principal.workspace_id is None and not caller.legacy,
+            itself=caller.itself and caller.legacy,
         )
         if wanted.url and self._push is not None:
             wanted.task_id = str(view.id)

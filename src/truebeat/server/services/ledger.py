@@ -11,15 +11,16 @@ told so at once.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, defaultdict, deque
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import structlog
 
 from truebeat.errors import Conflict, TruebeatError, Unavailable
 from truebeat.server.services.ledger_batch import Batch
+from truebeat.server.services.ledger_queues import Queues
 from truebeat.server.services.ledger_results import Results
 from truebeat.server.store import events as event_store
 from truebeat.server.store import tasks as task_store
@@ -123,9 +124,7 @@ Item = Submit | Happened | Inspect | Within
 
 
 class Ledger:
-    """One a server. Invariant: `queued` is the number of tasks that wait in each mailbox, as of the last commit;
-    `_waiting` is the same by priority.
-    """
+    """One a server. Invariant: `queued` is the number of tasks that wait in each mailbox, as of the last commit."""
 
     def __init__(self, database: Database, events: EventLog, notices: Notices, clock: Clock) -> None:
         self._database = database
@@ -135,8 +134,8 @@ class Ledger:
         self._items: deque[Item] = deque()
         self._claims: set[UUID] = set()
         self._woken = asyncio.Event()
-        self.queued: Counter[UUID] = Counter()
-        self._waiting: dict[UUID, Counter[int]] = defaultdict(Counter)
+        self._queues = Queues()
+        self.queued = self._queues.totals
         #: (generation, how many more) that a workspace can be given now, or None
         self.room_of: Callable[[UUID], tuple[int, int] | None] = lambda _: None
         #: claimed and on disk: (workspace, what it is to get)
@@ -153,7 +152,7 @@ class Ledger:
     async def start(self) -> None:
         async with self._database.acquire() as connection:
             for (workspace_id, priority), waiting in (await task_store.queued(connection)).items():
-                self._count(workspace_id, priority, waiting)
+                self._queues.count(workspace_id, priority, waiting)
             await self.results.start(connection)
 
     # --- what there is to write ---------------------------------------------------------------------------------------
@@ -259,6 +258,9 @@ class Ledger:
         now = self._clock.now()
         batch = Batch(now, self.name_of)
         again: list[Deliver] = []
+        if self._only_kept(items, claims):
+            await self._keep(batch, items)
+            return
         self.failpoint("before the transaction")
         async with self._database.transaction() as connection:
             happened = [item for item in items if isinstance(item, Happened)]
@@ -302,6 +304,28 @@ class Ledger:
         if delivered:
             self.deliver(delivered)
 
+    def _only_kept(self, items: list[Item], claims: set[UUID]) -> TypeGuard[list[Submit]]:
+        """Nothing but plain new tasks, and nobody who takes any now."""
+        if not items or not all(isinstance(item, Submit) and not item.key and not item.delegation for item in items):
+            return False
+        waiting = claims & (self.queued.keys() | {item.row.workspace_id for item in items if isinstance(item, Submit)})
+        return not any(self.room_of(workspace_id) for workspace_id in waiting)
+
+    async def _keep(self, batch: Batch, submits: list[Submit]) -> None:
+        """One statement, which is the whole transaction."""
+        for item in submits:
+            self._accept(batch, item)
+        async with self._database.acquire() as connection:
+            written = await task_store.insert(connection, [item.row for item in submits], batch.events)
+        self._settle(batch)
+        self._events.publish(written)
+
+    def _accept(self, batch: Batch, item: Submit) -> None:
+        batch.submitted(item.row)
+        whose = item.row.workspace_id
+        position = self._queues.ahead(whose, batch.queued[whose], item.row.priority)
+        batch.results.append((item.done, Submitted(item.row.id, position)))
+
     async def _insert(self, connection: Any, batch: Batch, submits: list[Submit]) -> None:
         wanted: dict[tuple[str, UUID, str], Key] = {}
         for item in submits:
@@ -319,9 +343,7 @@ class Ledger:
                     await task_store.drop_key(connection, item.key)
             elif item.key is None or owner is None or owner.task_id == item.row.id:
                 rows.append(item.row)
-                batch.submitted(item.row)
-                position = self._ahead(batch, item.row.workspace_id, item.row.priority)
-                batch.results.append((item.done, Submitted(item.row.id, position)))
+                self._accept(batch, item)
             elif owner.fingerprint == item.key.fingerprint:
                 batch.results.append((item.done, Submitted(owner.task_id, repeated=True)))
             else:
@@ -335,7 +357,8 @@ class Ledger:
         wanted = [
             (workspace_id, *room)
             for workspace_id in claims
-            if self._ahead(batch, workspace_id) > 0 and (room := self.room_of(workspace_id)) is not None
+            if self._queues.ahead(workspace_id, batch.queued[workspace_id]) > 0
+            and (room := self.room_of(workspace_id)) is not None
         ]
         if not wanted:
             return []
@@ -344,27 +367,12 @@ class Ledger:
             batch.queued[workspace_id][priority] -= 1
         return [(workspace_id, deliver) for workspace_id, _, deliver in claimed]
 
-    def _ahead(self, batch: Batch, workspace_id: UUID, priority: int | None = None) -> int:
-        """How many wait in its mailbox, of at least this priority, with what the batch has changed so far."""
-        counts = (*self._waiting.get(workspace_id, Counter()).items(), *batch.queued[workspace_id].items())
-        return sum(count for of, count in counts if priority is None or of >= priority)
-
-    def _count(self, workspace_id: UUID, priority: int, change: int) -> None:
-        waiting = self._waiting[workspace_id]
-        waiting[priority] += change
-        if waiting[priority] <= 0:
-            del waiting[priority]
-        self.queued[workspace_id] = waiting.total()
-        if not waiting:
-            del self._waiting[workspace_id], self.queued[workspace_id]
-
     def _settle(self, batch: Batch) -> None:
-        for do in batch.after:
-            do()
+        self.results.committed(batch)
         for workspace_id, changes in batch.queued.items():
             for priority, change in changes.items():
                 if change:
-                    self._count(workspace_id, priority, change)
+                    self._queues.count(workspace_id, priority, change)
         for done, result in batch.results:
             if not done.done():
                 if isinstance(result, Exception):

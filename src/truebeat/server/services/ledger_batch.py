@@ -48,8 +48,8 @@ class Batch:
         self.freed: list[tuple[UUID, UUID, int, bool]] = []
         #: sources whose results or wakes changed
         self.touched: set[UUID] = set()
-        #: done once it is committed
-        self.after: list[Callable[[], None]] = []
+        #: tasks that have no results any more
+        self.settled: set[UUID] = set()
         self._changed: set[UUID] = set()
         #: the last update of each task, while a chunk may still be joined to it
         self._open: dict[UUID, Update] = {}

@@ -156,7 +156,7 @@ class Results:
                     payload = {"name": self._ledger.name_of(source_id), "delegation_id": str(task_id)}
                     batch.told_of("DELEGATION_CONSUMED", source_id, payload, "finished")
             self._ledger.failpoint("results settled")
-            batch.after += [lambda gone=task_id: self._given.discard(gone) for task_id, _ in attempts]  # type: ignore[misc]
+            batch.settled |= {task_id for task_id, _ in attempts}
         batch.touched |= {workspace_id for workspace_id, *_ in batch.freed if workspace_id in self._sources}
 
     async def _wake(self, conn: Any, batch: Batch) -> set[UUID]:
@@ -220,6 +220,7 @@ class Results:
         # before the commit: if that gets lost on its way, what was given must still be found
         ids = [_id(deliver) for deliver in takers.values()]
         self._given.update(ids)
+        batch.settled -= set(ids)
         wanted = [(workspace_id, _id(deliver), deliver.attempt) for workspace_id, deliver in takers.items()]
         given = await store.give(conn, wanted, batch.now, rules.GIVE_LIMIT)
         if not given:
@@ -230,6 +231,10 @@ class Results:
             batch.told_of("DELEGATION_GIVEN", link.source_id, payload, "claimed")
         await self._end_idle(conn, batch, takers)
         self._ledger.failpoint("results given")
+
+    def committed(self, batch: Batch) -> None:
+        """Attempts that ended have nothing any more."""
+        self._given -= batch.settled
 
     async def repeat(self, conn: Any, delivers: list[Deliver]) -> None:
         """Deliveries with what their attempts were given."""

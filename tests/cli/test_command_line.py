@@ -10,6 +10,7 @@ from truebeat import errors
 from truebeat.cli import connection
 from truebeat.cli.exits import Exit, exit_for
 from truebeat.cli.main import build, dispatch
+from truebeat.cli.run import start_bound
 
 COMMANDS = [
     "demo", "up", "serve", "run", "ps", "watch", "show", "events", "incidents", "restart", "remove", "doctor", "send", "tasks", "cancel",
@@ -149,3 +150,10 @@ def test_the_table_names_every_command():
 def test_bounds_that_mean_nothing_are_refused(capsys, words, says):
     assert dispatch(["run", "ada", "--agent", "python", *words, "m:f"]) != 0
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "seconds"), [({}, 120.0), ({"connect_timeout": "20"}, 120.0), ({"connect_timeout": "90"}, 360.0)]
+)
+def test_a_start_of_claude_may_take_as_long_as_its_connects(options, seconds):
+    assert start_bound(options) == seconds

@@ -13,6 +13,7 @@ from truebeat.domain.restart import RestartPolicy
 from truebeat.protocol import delivery, link, pipe
 from truebeat.workspace import events as ev
 from truebeat.workspace.brain import Brain
+from truebeat.workspace.leaving import FAREWELL
 from truebeat.workspace.measure import Reading
 from truebeat.workspace.stages import ADMISSION_GRACE, HAS_PROCESS, Rules, Stage
 
@@ -539,6 +540,84 @@ def test_an_order_ends_a_healthy_worker_and_starts_another_without_delay() -> No
     assert ev.EndTree(2.0) in commands
     assert only_beat(commands).runtime_state is None
     assert scene.start_of(scene.do(ev.TreeGone(1))) == [2]
+
+
+def test_an_order_that_the_present_generation_fulfils_makes_no_second_worker() -> None:
+    scene = Scene()
+    assert scene.start_of(scene.do(welcome(generation=5))) == [6]
+    assert scene.do(ev.RestartOrdered("r1", "by ann", above=5)) == []
+    assert scene.brain.generation == 6
+    assert ev.EndTree(2.0) in scene.do(ev.RestartOrdered("r2", "by ann", above=6))
+
+
+def test_the_platforms_orders_are_within_the_budget_and_an_operators_renews_it() -> None:
+    scene = Scene().running()
+    for number in range(POLICY.limit):
+        scene.do(ev.RestartOrdered(f"p{number}", "stalled", by_operator=False))
+        scene.do(ev.TreeGone(scene.brain.generation))
+        assert scene.start_of(scene.wait())
+        scene.do(ev.WorkerStarted(scene.brain.generation, 78))
+        scene.do(ev.WorkerReady(scene.brain.generation))
+    last = scene.do(ev.RestartOrdered("p9", "stalled", by_operator=False))
+    assert "did not help" in beats(last)[-1].quarantine
+    scene.do(ev.TreeGone(scene.brain.generation))
+    assert scene.brain.stage is Stage.QUARANTINED
+    assert scene.do(ev.RestartOrdered("p10", "stalled", by_operator=False)) == []
+    assert scene.start_of(scene.do(ev.RestartOrdered("o1", "by ann")))
+
+
+def leaving_with_a_result() -> Scene:
+    """The link is lost, the supervisor was told to stop, and its worker finished a task and ended."""
+    scene = Scene().running()
+    scene.do(deliver("a"))
+    scene.do(ev.LinkLost("the server restarts"))
+    scene.do(ev.StopRequested())
+    scene.do(ev.TaskTold(1, finished("a")))
+    scene.do(ev.WorkerExited(1, "exit code 0"))
+    assert not exits(scene.do(ev.TreeGone(1)))
+    return scene
+
+
+def exits(commands: list[Any]) -> list[ev.Exit]:
+    return [c for c in commands if isinstance(c, ev.Exit)]
+
+
+def test_a_supervisor_does_not_leave_with_a_result_that_the_server_lacks() -> None:
+    scene = leaving_with_a_result()
+    assert ev.Dial() in scene.wait()
+    (end,) = [frame for frame in sent(scene.do(welcome(generation=1))) if isinstance(frame, delivery.Finished)]
+    assert exits(scene.do(ev.FrameSettled(end.n))) == [ev.Exit(0, "stopped")]
+
+
+def test_it_leaves_when_the_server_does_not_come_back() -> None:
+    scene, left = leaving_with_a_result(), []
+    began = scene.now
+    while not left:
+        commands = scene.wait()
+        left = exits(commands)
+        if ev.Dial() in commands:
+            scene.do(ev.LinkLost("nobody there"))
+    assert left == [ev.Exit(0, "stopped")]
+    assert scene.now - began == pytest.approx(FAREWELL)
+
+
+@pytest.mark.parametrize("event", [ev.LinkLost("removed", ev.Refusal.GONE), ev.LinkLost("other", ev.Refusal.REPLACED)])
+def test_it_leaves_at_once_when_nobody_takes_its_results(event: ev.LinkLost) -> None:
+    assert exits(leaving_with_a_result().do(event)) == [ev.Exit(0, "stopped")]
+
+
+def test_told_twice_to_stop_it_waits_for_nobody() -> None:
+    scene = leaving_with_a_result()
+    assert ev.EndTree(0.0) in scene.do(ev.StopRequested())
+    assert exits(scene.do(ev.TreeGone(1))) == [ev.Exit(0, "stopped")]
+
+
+def test_a_bound_of_a_tool_is_not_the_supervisors_own_phase() -> None:
+    scene = Scene().running()
+    scene.do(ev.PhaseChanged(1, "in_tool", "t", 3.0))
+    assert beats(scene.pass_by(1, ticks=True) or scene.wait())[-1].phase_bound == 3.0
+    beat = beats(scene.do(ev.RestartOrdered("r1", "by ann")))[-1]
+    assert (beat.phase, beat.phase_bound) == ("restarting", None)
 
 
 def test_a_fatal_configuration_is_not_looped_on() -> None:

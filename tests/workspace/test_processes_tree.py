@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from truebeat.workspace import processes
+from truebeat.workspace.child import Child
+from truebeat.workspace.config import RunConfig
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_server import until
@@ -175,3 +177,39 @@ def test_dying_with_the_parent(started: list[subprocess.Popen[str]]) -> None:
     process.kill()
     process.wait(10)
     until(lambda: not processes.alive(child), what="the child's death")
+
+
+def test_a_stranger_with_the_pid_of_a_reaped_root_is_no_member(started: list[subprocess.Popen[str]]) -> None:
+    stranger = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    try:
+        assert [one.pid for one in processes.tree(stranger.pid)] == [stranger.pid]
+        assert processes.tree(stranger.pid, reaped=True) == []
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+@pytest.mark.parametrize("failing", ["memfd", "pipe 1", "pipe 2", "pipe 3", "start"])
+def test_a_worker_that_can_not_be_started_keeps_no_descriptor(monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
+    """A shortage that passes must not become permanent by the tries."""
+    kind, _, number = failing.partition(" ")
+    pipes = iter(range(1, 4))
+    real = os.pipe
+
+    def scarce() -> tuple[int, int]:
+        if kind == "pipe" and str(next(pipes)) == number:
+            raise OSError(24, "Too many open files")
+        return real()
+
+    def none_left() -> int:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(os, "pipe", scarce)
+    if kind == "memfd":
+        monkeypatch.setattr("truebeat.workspace.stack._memory_file", none_left)
+    command = ["/no/such/program"] if kind == "start" else ["true"]
+    config = RunConfig(name="a", workspace_id="w", url="http://x", worker_command=command)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(OSError, match=r"Too many open files|No such file"):
+        Child(config, 1, 1)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

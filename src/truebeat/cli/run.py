@@ -20,7 +20,7 @@ from truebeat.domain.access import Role
 from truebeat.protocol.resources import NewToken, NewWorkspace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from uuid import UUID
 
@@ -86,6 +86,7 @@ def run(
     if agent == "claude":
         # where it remembers which conversation is which session of the CLI
         options.setdefault("state_dir", str(connection.data_dir() / "workspaces" / str(workspace_id)))
+        bounds.setdefault("starting", start_bound(options))
     config = RunConfig(
         name=name,
         workspace_id=str(workspace_id),
@@ -142,6 +143,17 @@ def parse_options(given: Sequence[str]) -> dict[str, str]:
             raise errors.Invalid(f"--option {text!r} must be key=value")
         options[key] = value
     return options
+
+
+def start_bound(options: Mapping[str, str]) -> float:
+    """Seconds that a start of Claude may take: up to four connects, to tell bad options from a broken CLI."""
+    from truebeat.domain.phases import bounds_of
+
+    try:
+        connect = float(options.get("connect_timeout", "0"))
+    except ValueError:
+        connect = 0.0  # the executor refuses it with its own words
+    return max(bounds_of("starting").still_after or 0.0, 4 * connect)
 
 
 def parse_seconds(flag: str, given: Sequence[str]) -> dict[str, float]:

@@ -143,11 +143,13 @@ class Ack(Struct, kw_only=True, tag="ack"):
 class Restart(Struct, kw_only=True, tag="restart"):
     """An order to replace the worker; the same `restart_id` is obeyed once. Repeated until a newer generation beats.
     by_operator: a person's order, which also renews the supervisor's restart budget; the platform's own does not.
+    above: the generation that is to be replaced; a newer one fulfils the order already.
     """
 
     restart_id: str
     reason: str
     by_operator: bool = True
+    above: int | None = None
 
 
 class Retire(Struct, kw_only=True, tag="retire"):

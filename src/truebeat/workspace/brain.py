@@ -7,7 +7,6 @@ against it stands beside that as `stall`. No path omits either: every beat is bu
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from truebeat.protocol import pipe
@@ -15,6 +14,8 @@ from truebeat.workspace import events as ev
 from truebeat.workspace.budget import Budget
 from truebeat.workspace.desk import Desk
 from truebeat.workspace.errands import Errands
+from truebeat.workspace.leaving import Leaving
+from truebeat.workspace.orders import Orders
 from truebeat.workspace.outbox import Outbox
 from truebeat.workspace.reports import Reports
 from truebeat.workspace.stages import ADMISSION_GRACE, HAS_PROCESS, PIPE_GRACE, Stage
@@ -48,16 +49,14 @@ class Brain:
         self._uplink = Uplink(self._desk, rules, self.outbox, self._testimony)
         self._reports = Reports(self._desk, self.outbox, self._uplink)
         self._errands = Errands(self._desk, self.outbox, self._uplink)
-        self._obeyed: deque[str] = deque(maxlen=256)
+        self._orders = Orders()
         #: the highest generation the server ever told of
         self._floor = 0
-        self._phase = "waiting"
-        self._phase_since = 0.0
-        self._task = ""
+        self._phase, self._phase_since, self._task = "waiting", 0.0, ""
         self._admission_seq: int | None = None
         #: the wedge is the supervisor's finding, so the worker can't take it back
         self._found = False
-        self._exit: ev.Exit | None = None
+        self._leaving = Leaving(self._desk, self.outbox)
 
     def begin(self, now: float) -> list[Command]:
         """The first commands."""
@@ -84,9 +83,10 @@ class Brain:
                 self._acknowledged(event.seq)
             case ev.FrameSettled():
                 self.outbox.settled(event.n)
+                self._leaving.look()
             case ev.Delivered():
-                task = event.frame
-                self._errands.delivered(task, refusal=self._refusal(task.generation), capacity=self.known.capacity)
+                refusal = self._refusal(event.frame.generation)
+                self._errands.delivered(event.frame, refusal=refusal, capacity=self.known.capacity)
             case ev.CancelOrdered():
                 self._errands.cancelled(event.frame)
             case ev.ProbeOrdered():
@@ -97,8 +97,8 @@ class Brain:
             case ev.Retired():
                 self._stop(ev.Exit(0, f"the workspace was removed: {event.reason}"))
             case ev.StopRequested():
-                if self._exit is None:
-                    self._stop(ev.Exit(0, "stopped"))
+                if self._leaving.exit is None:
+                    self._stop(ev.Exit(0, "stopped"), patient=True)
                 else:
                     self._kill_at_once()
             case ev.TreeGone():
@@ -149,18 +149,14 @@ class Brain:
                 self._give_up(event.reason)
                 self._end()
             case ev.PhaseChanged() if self.stage is not Stage.STOPPING:
-                known.phase_bound = event.bound
-                self._enter(event.name[:PHASE_LIMIT], event.current_task)
+                self._enter(event.name[:PHASE_LIMIT], event.current_task, event.bound)
                 self._uplink.beat_soon()
             case ev.OutcomesChanged() | ev.CanaryTold() | ev.NoteTold():
                 when = known.told(event, now)
-                if when == "now":
-                    self._uplink.beat()
-                elif when == "soon":
-                    self._uplink.beat_soon()
+                if when:
+                    (self._uplink.beat if when == "now" else self._uplink.beat_soon)()
             case ev.RepairTold():
-                kind = "recovered" if event.ok else "recovery_failed"
-                self._reports.tell(kind, self.generation, event.detail or event.step, action=event.step)
+                self._reports.repaired(event)
             case ev.TaskTold():
                 known.loop.ran(now)  # only a loop that runs puts anything out
                 if self._errands.told(event):
@@ -171,14 +167,13 @@ class Brain:
     def _worker_ready(self, capacity: int) -> None:
         self.known.become_ready(capacity, self._desk.now)
         if self.budget.restarts:
-            self._reports.tell("verified", self.generation, f"the canary of generation {self.generation} passed")
+            self._reports.verified(self.generation)
         self._uplink.beat()
 
     def _worker_exited(self, event: ev.WorkerExited) -> None:
-        stage, known, reason = self.stage, self.known, event.reason
-        known.pid = None
-        known.ready = False
-        if stage is Stage.RUNNING:
+        known, reason = self.known, event.reason
+        known.pid, known.ready = None, False
+        if self.stage is Stage.RUNNING:
             self._desk.log("warning", "the worker exited", generation=self.generation, reason=reason)
             action = self._plan_restart(f"worker exited: {reason}")
             known.wedge = known.wedge or f"worker exited: {reason}" + ("" if self.budget.quarantine else "; restarting")
@@ -211,9 +206,8 @@ class Brain:
         self.known.wedge = self.known.wedge or reason
         self._found = found
         self._desk.log("warning", "the worker is wedged" if found else "the worker admits a wedge", reason=reason)
-        action = ""
+        action = self._plan_restart(reason) if self.stage is Stage.RUNNING else ""
         if self.stage is Stage.RUNNING:
-            action = self._plan_restart(reason)
             self.stage = Stage.ADMITTED
             self._desk.due["admission"] = self._desk.now + ADMISSION_GRACE
         self._uplink.beat()
@@ -239,19 +233,17 @@ class Brain:
         """
         if why and self.known.pid is not None:
             self._reports.tell_with_stack("ended", self.generation, why)
-        self.stage = Stage.ENDING
-        self.known.ready = False
-        self.stalled = ""
+        self.stage, self.known.ready, self.stalled = Stage.ENDING, False, ""
         self._desk.cancel("admission", "stop", "start", "look", "pipe")
-        self._enter("draining" if self._exit else "quarantined" if self.budget.quarantine else "restarting")
+        self._enter("draining" if self._leaving.exit else "quarantined" if self.budget.quarantine else "restarting")
         self._desk.out.append(ev.EndTree(self.rules.kill_grace))
         self._uplink.beat()
 
     def _after_ending(self) -> None:
         self._errands.lost(self.generation, self.known.wedge or "the worker was ended")
         self.known.pid = self.known.started_at = None
-        if self._exit is not None:
-            self._desk.out.append(self._exit)
+        if self._leaving.exit is not None:
+            self._leaving.gone()
         elif self.budget.quarantine:
             self.stage = Stage.QUARANTINED
             self._uplink.beat()
@@ -264,9 +256,7 @@ class Brain:
         self.generation = max(self.generation, self._floor) + 1
         self.stage = Stage.RUNNING
         self.known = Known(self._desk.now)
-        self.stalled = ""
-        self._found = False
-        self._admission_seq = None
+        self.stalled, self._found, self._admission_seq = "", False, None
         self._desk.due["look"] = self.known.loop.due
         self._enter("starting")
         self._desk.out.append(ev.StartWorker(self.generation))
@@ -285,23 +275,26 @@ class Brain:
         return self.known.stall(self.rules.loop_bound) if self.stalled else ""
 
     def _restart_ordered(self, order: ev.RestartOrdered) -> None:
-        if order.restart_id in self._obeyed or self._exit is not None:
+        if self._leaving.exit is not None or not self._orders.counts(order, self.generation):
             return
-        self._obeyed.append(order.restart_id)
-        self._desk.log("info", "a restart was ordered", reason=order.reason, restart_id=order.restart_id)
-        self.budget.renew()
+        why = f"a restart was ordered: {order.reason}"
+        self._desk.log("info", why, restart_id=order.restart_id)
+        if order.by_operator:
+            self.budget.renew()
+        elif self.stage in HAS_PROCESS:
+            self._plan_restart(why)
         if self.stage in HAS_PROCESS:
-            self._end(f"a restart was ordered: {order.reason}")
-        elif self.stage in {Stage.QUARANTINED, Stage.DELAYED}:
+            self._end(why)
+        elif self.stage in {Stage.QUARANTINED, Stage.DELAYED} and order.by_operator:
             self._desk.cancel("start")
             self._start()
 
-    def _stop(self, exit_: ev.Exit) -> None:
-        if self._exit is not None:
+    def _stop(self, exit_: ev.Exit, *, patient: bool = False) -> None:
+        if self._leaving.exit is not None:
             return
-        self._exit = exit_
+        self._leaving.decide(exit_, patient=patient)
         self._desk.log("info", "stopping", why=exit_.message)
-        self._desk.due = {name: at for name, at in self._desk.due.items() if name in {"beat", "ack"}}
+        self._desk.due = {name: at for name, at in self._desk.due.items() if name in {"beat", "ack", "dial"}}
         if self.stage in {Stage.RUNNING, Stage.ADMITTED}:
             self.stage = Stage.STOPPING
             self.stalled = ""
@@ -314,6 +307,7 @@ class Brain:
 
     def _kill_at_once(self) -> None:
         self._desk.log("warning", "told to stop again: killing now")
+        self._leaving.hurry()
         self._desk.cancel("stop")
         self.stage = Stage.ENDING
         self._desk.out.append(ev.EndTree(0.0))
@@ -324,10 +318,11 @@ class Brain:
         self._uplink.up(welcome)
         fenced = welcome.generation > self.generation
         self._floor = max(self._floor, welcome.generation)
-        if self._exit is None and self.stage is Stage.WAITING:
+        staying = self._leaving.exit is None
+        if staying and self.stage is Stage.WAITING:
             self._start()
             return
-        if self._exit is None and fenced and self.stage in {Stage.RUNNING, Stage.ADMITTED}:
+        if staying and fenced and self.stage in {Stage.RUNNING, Stage.ADMITTED}:
             self._desk.log("warning", "the server knows a newer generation; starting another worker")
             self.budget.start_at = self._desk.now
             self._end("the server knows a newer generation")
@@ -337,7 +332,10 @@ class Brain:
 
     def _link_lost(self, event: ev.LinkLost) -> None:
         self._uplink.lost()
-        if self._exit is not None:
+        if self._leaving.exit is not None and event.refusal in {ev.Refusal.GONE, ev.Refusal.REPLACED}:
+            self._leaving.hurry()  # nobody takes anything from here any more
+            self._leaving.look()
+        if not self._leaving.wants_link:
             return
         match event.refusal:
             case ev.Refusal.GONE:
@@ -368,6 +366,8 @@ class Brain:
                 case "stop" if self.stage is Stage.STOPPING:
                     self._desk.log("warning", "the worker did not finish in time")
                     self._end("it did not finish in time when it was asked to stop")
+                case "farewell":
+                    self._leaving.over()
                 case _:
                     self._uplink.timer(name)
 
@@ -394,7 +394,7 @@ class Brain:
             now=self._desk.now,
         )
 
-    def _enter(self, phase: str, task: str = "") -> None:
+    def _enter(self, phase: str, task: str = "", bound: float | None = None) -> None:
         if phase != self._phase:
             self._phase_since = self._desk.now
-        self._phase, self._task = phase, task
+        self._phase, self._task, self.known.phase_bound = phase, task, bound

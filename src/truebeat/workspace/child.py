@@ -37,8 +37,6 @@ class Child:
         self.generation = generation
         self.marker = f"{config.workspace_id}/{boot}-{generation}"
         self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
-        #: where it writes the stack of its threads when it is asked to
-        self.stack = StackFile()
         #: its exit status was read: the pid may be another's by now
         self.reaped = False
         #: the descriptor that the selector watches for writing
@@ -46,41 +44,39 @@ class Child:
         self._outgoing = bytearray()
         self._reader = pipe.from_worker()
         self._stderr = pipe.Lines()
-        from_supervisor, self._to_worker = os.pipe()
-        self.frames_fd, to_supervisor = os.pipe()
-        self.stderr_fd, their_stderr = os.pipe()
-        environment = {
-            **os.environ,
-            run_config.ENV_PIPE_IN: str(from_supervisor),
-            run_config.ENV_PIPE_OUT: str(to_supervisor),
-            run_config.ENV_GENERATION: str(generation),
-            ENV_STACK: str(self.stack.fd),
-            processes.MARKER: self.marker,
-            processes.SUPERVISOR: processes.identity(os.getpid()),
-        }
         command = config.worker_command or [sys.executable, "-m", "truebeat.workspace.worker"]
-        try:
+        # what was opened is closed again if the next step fails: a shortage of descriptors must not become permanent
+        with contextlib.ExitStack() as opened, contextlib.ExitStack() as theirs:
+            #: where it writes the stack of its threads when it is asked to
+            self.stack = StackFile()
+            opened.callback(self.stack.close)
+            from_supervisor, self._to_worker = _pipe(theirs, opened)
+            self.frames_fd, to_supervisor = _pipe(opened, theirs)
+            self.stderr_fd, their_stderr = _pipe(opened, theirs)
             self._process = subprocess.Popen(
                 [*command, run_config.encode(config)],
                 stdin=subprocess.DEVNULL,
                 stderr=their_stderr,
-                env=environment,
+                env={
+                    **os.environ,
+                    run_config.ENV_PIPE_IN: str(from_supervisor),
+                    run_config.ENV_PIPE_OUT: str(to_supervisor),
+                    run_config.ENV_GENERATION: str(generation),
+                    ENV_STACK: str(self.stack.fd),
+                    processes.MARKER: self.marker,
+                    processes.SUPERVISOR: processes.identity(os.getpid()),
+                },
                 pass_fds=(from_supervisor, to_supervisor, self.stack.fd),
                 start_new_session=True,
             )
-        except BaseException:
-            self._close(self._to_worker, self.frames_fd, self.stderr_fd)
-            self.stack.close()
-            raise
-        finally:
-            self._close(from_supervisor, to_supervisor, their_stderr)
+            opened.pop_all()
         for fd in (self._to_worker, self.frames_fd, self.stderr_fd):
             os.set_blocking(fd, False)
         self.pid = self._process.pid
 
     def find(self, known: Iterable[int] = ()) -> list[processes.Process]:
         """The living members of this worker's tree; an orphan adopted by this supervisor is one."""
-        return processes.tree(self.pid, self.marker, (os.getpid(), *known))
+        return processes.tree(self.pid, self.marker, (os.getpid(), *known), reaped=self.reaped)
 
     def frames(self) -> Iterator[worker_frames.FromWorker | pipe.Garbage] | None:
         """What the worker said, a piece; None at the end of its pipe."""
@@ -176,6 +172,14 @@ class Child:
     def _text(line: bytes | pipe.Garbage) -> str:
         text = line.sample if isinstance(line, pipe.Garbage) else line.decode(errors="replace")
         return logs.printable(text[:LINE_KEPT])
+
+
+def _pipe(read_end: contextlib.ExitStack, write_end: contextlib.ExitStack) -> tuple[int, int]:
+    """Each end is closed by its own stack."""
+    readable, writable = os.pipe()
+    read_end.callback(os.close, readable)
+    write_end.callback(os.close, writable)
+    return readable, writable
 
 
 def event_of(frame: worker_frames.FromWorker | pipe.Garbage, generation: int) -> ev.WorkerEvent | None:

@@ -198,8 +198,15 @@ class AckReceived(NamedTuple):
 
 
 class RestartOrdered(NamedTuple):
+    """`above`: the generation that is to be replaced, None if not told.
+
+    An operator's order renews the budget; the platform's does not.
+    """
+
     restart_id: str
     reason: str
+    above: int | None = None
+    by_operator: bool = True
 
 
 class Retired(NamedTuple):

@@ -205,6 +205,11 @@ class Outbox:
         """Each that is held, as "task/attempt": its ending is not settled, or has not come."""
         return [f"{task}/{attempt}" for task, _, attempt in self._held]
 
+    @property
+    def owes(self) -> bool:
+        """Whether the server does not have every ending yet."""
+        return any(attempt.ended for attempt in self._held.values())
+
     def room(self, capacity: int) -> int:
         """How many more tasks can be taken by a worker that does `capacity` at a time."""
         running = sum(not attempt.ended for attempt in self._held.values())

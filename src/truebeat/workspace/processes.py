@@ -101,12 +101,19 @@ def environment(pid: int) -> dict[str, str]:
     return dict(entry.split("=", 1) for entry in text.split("\0") if "=" in entry)
 
 
-def tree(root: int, marker: str | None = None, known: Iterable[int] = ()) -> list[Process]:
+#: a pid that no process has
+NOBODY: Final = -1
+
+
+def tree(root: int, marker: str | None = None, known: Iterable[int] = (), *, reaped: bool = False) -> list[Process]:
     """The living members of a tree: descendants of `root`, of `known` pids, the root's session, the marked.
 
-    Never the caller itself. A root that is gone still has its session and its marked members.
+    Never the caller itself. A root that is gone still has its session and its marked members. `reaped`: the root's exit
+    status was read, so a process that has its pid now is a stranger (and no session of that number was left).
     """
     everyone = snapshot()
+    if reaped and any(process.pid == root for process in everyone):
+        root = NOBODY
     members = {root, *known}
     if marker is not None:
         members.update(process.pid for process in everyone if environment(process.pid).get(MARKER) == marker)

@@ -44,6 +44,15 @@ class Reports:
         self._waiting.append((_report(kind, generation, detail, action, ""), self._desk.now))
         self.capture()
 
+    def repaired(self, event: ev.RepairTold) -> None:
+        """A step of a repair in place."""
+        kind = "recovered" if event.ok else "recovery_failed"
+        self.tell(kind, event.generation, event.detail or event.step, action=event.step)
+
+    def verified(self, generation: int) -> None:
+        """Its canary passed."""
+        self.tell("verified", generation, f"the canary of generation {generation} passed")
+
     def capture(self) -> None:
         """Ask for the stack, if that is not under way."""
         if not self._capturing:

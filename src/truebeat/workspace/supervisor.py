@@ -237,7 +237,9 @@ class Supervisor:
                 case frames.Ack():
                     self._tell(ev.AckReceived(received.seq))
                 case frames.Restart():
-                    self._tell(ev.RestartOrdered(received.restart_id, received.reason))
+                    self._tell(
+                        ev.RestartOrdered(received.restart_id, received.reason, received.above, received.by_operator)
+                    )
                 case frames.Retire():
                     self._tell(ev.Retired(received.reason))
                 case delivery.Deliver():

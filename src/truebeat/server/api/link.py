@@ -219,7 +219,8 @@ class LinkEndpoint:
 def _restart_frame(lease: Lease) -> link.Restart:
     reason = "ordered" if lease.told is None else lease.told.restart_reason
     order = str(restart_id(lease.id, lease.record.awaiting_above))
-    return link.Restart(restart_id=order, reason=reason, by_operator=not ordered_by_platform(lease))
+    above = lease.record.awaiting_above
+    return link.Restart(restart_id=order, reason=reason, by_operator=not ordered_by_platform(lease), above=above)
 
 
 async def _receive(socket: WebSocket) -> link.Up:

@@ -261,6 +261,8 @@ def main() -> int:
     logging.basicConfig(
         level=config.log_level.upper(), format="%(levelname)s %(name)s: %(message)s", handlers=[stderr.LogHandler()]
     )
+    # a line for each request says nothing that people here look for
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
     writer = FrameWriter(outbound)
 
     async def run() -> int:

@@ -104,6 +104,23 @@ async def test_parts_are_told_as_json_takes_them(told: Told) -> None:
     assert sent.parts == [{"f": None, "n": "a\N{REPLACEMENT CHARACTER}b", "t": [1, 2]}]
 
 
+@pytest.mark.parametrize(
+    ("said", "told_as"),
+    [
+        (r"re.sub('\u0000', '')", None),
+        (r"C:\u0000", None),
+        ("\\\0\\u0000", "\\\N{REPLACEMENT CHARACTER}\\u0000"),
+        ("\0\0", "\N{REPLACEMENT CHARACTER}" * 2),
+    ],
+)
+async def test_only_a_real_nul_is_replaced_in_parts(told: Told, said: str, told_as: str | None) -> None:
+    told.attempt.output(Artifact("f", ({"text": said, said: 1},)))
+    sent = told.frames[-1]
+    assert isinstance(sent, Chunk)
+    wanted = said if told_as is None else told_as
+    assert sent.parts == [{"text": wanted, wanted: 1}]
+
+
 async def test_parts_without_an_end_fail_the_turn(told: Told) -> None:
     loop: dict[str, object] = {}
     loop["self"] = loop

@@ -7,6 +7,7 @@ the end nothing more is told, whatever a late executor still says.
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
@@ -23,6 +24,8 @@ PAUSE: Final = 0.05
 _NOTE_LIMIT: Final = 2000
 #: characters of an artifact's name
 _NAME_LIMIT: Final = 200
+#: a NUL in JSON text; behind an escaped backslash the same letters are only text
+_NUL: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 class TooLargeError(TurnError):
@@ -154,7 +157,7 @@ class Attempt:
 def _plain(parts: Any) -> list[dict[str, Any]]:
     """Parts as they arrive: JSON objects, and nothing that JSON or a database would refuse."""
     try:
-        text = msgspec.json.encode(parts).decode().replace("\\u0000", "\N{REPLACEMENT CHARACTER}")
+        text = _NUL.sub("\\1\N{REPLACEMENT CHARACTER}", msgspec.json.encode(parts).decode())
         return msgspec.json.decode(text, type=list[dict[str, Any]])
     except (TypeError, ValueError, UnicodeError, RecursionError) as error:
         raise TurnError(f"an artifact's parts are not a list of JSON objects: {error}") from error

@@ -6,7 +6,7 @@ late         answers its first ping after 0.5 s, then like ok
 die-on-turn  exits 3 in the middle of a turn
 no-result    sends text and never a result, but answers pings
 noise        writes lines that are no replies around good ones
-wedge        answers turns with the error "Control request timeout: initialize" once the file in argv[2] exists
+refuses      answers every turn with an error that quotes it
 grandchild   like ok, with a grandchild whose pid it writes to the file in argv[2]
 rich         every kind of line in one turn
 ask          asks for input; a turn with `reply` set is answered
@@ -98,8 +98,8 @@ def turn(mode: str, number: str, text: str) -> None:
     if mode == "die-on-turn":
         sys.stderr.write("out of memory\n")
         sys.exit(3)
-    if mode == "wedge" and Path(sys.argv[2]).exists():
-        say(type="error", id=number, error="Control request timeout: initialize")
+    if mode == "refuses":
+        say(type="error", id=number, error=f"unknown command: {text}")
         return
     say(type="text", id=number, text=text)
     if mode != "no-result":

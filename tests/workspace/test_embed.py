@@ -202,13 +202,19 @@ async def test_how_turns_end(stand: Any) -> None:
         assert (done["state"], done["text"]) == ("input-required", "which one?")
 
 
-async def test_an_error_that_means_a_wedge_is_one(stand: Any) -> None:
+async def test_a_handler_that_knows_better_says_that_it_is_wedged(stand: Any) -> None:
     async def handler(turn: truebeat.Turn) -> str:
+        if turn.text == "t2":
+            truebeat.mark_wedged("the client does not answer")
         raise RuntimeError("Control request timeout: initialize")
 
     async with workspace(stand, handler=handler):
         await until(lambda: stand.of("beat", capacity=1))
-        stand.deliver("t1")
+        stand.deliver("t1", "t1")
+        await until(lambda: stand.of("finished", task_id="t1"))
+        # whoever sent it may have had the handler quote such a text
+        assert not truebeat.is_wedged()
+        stand.deliver("t2", "t2")
         await until(lambda: stand.of("beat", runtime_state="wedged"))
         assert truebeat.is_wedged()
 

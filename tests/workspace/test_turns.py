@@ -29,7 +29,9 @@ GOOD = (Text("hello"), Result("hello"))
 
 
 class Scripted(Executor):
-    """Plays one script a turn; an exception in it is raised."""
+    """Plays one script a turn; an exception in it is raised. Its errors come from its own library."""
+
+    wedge_texts = True
 
     def __init__(self) -> None:
         super().__init__("", Options({}))
@@ -115,6 +117,15 @@ async def test_an_answered_failure_is_no_wedge_whatever_it_quotes(bench: Bench) 
     await bench.fail(AnsweredError("a tool said: control request timeout"))
     assert bench.flag.reason is None
     assert bench.outcomes() == [(0.25, "a tool said: control request timeout")]
+
+
+async def test_a_text_that_anybody_could_have_sent_is_no_wedge(bench: Bench) -> None:
+    bench.executor.wedge_texts = False
+    heard: list[str] = []
+    bench.turns.on_wedge = heard.append
+    await bench.fail(ValueError("unknown command: Control request timeout: hi"))
+    assert (heard, bench.flag.reason) == ([], None)
+    assert bench.outcomes() == [(0.25, "unknown command: Control request timeout: hi")]
 
 
 async def test_a_stream_without_a_result_failed(bench: Bench) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
@@ -332,6 +333,7 @@ async def test_an_executor_that_can_repair_itself_gets_the_chance_first() -> Non
 @pytest.mark.parametrize("error", [Exception("Control request timeout: interrupt"), InterruptedTurnError("it died")])
 async def test_what_a_broken_runtime_interrupts_is_handed_back_after_the_accusation(error: Exception) -> None:
     bench = Bench(Repairable(says(Text("half"), error)))
+    bench.executor.wedge_texts = True
     bench.work.deliver(order())
     assert await bench.ending() == HandedBack(**KEY, begun=True, reason=str(error))
     accused = next(frame for frame in bench.sent if isinstance(frame, pipe.Canary))
@@ -343,6 +345,19 @@ async def test_what_a_broken_runtime_interrupts_is_handed_back_after_the_accusat
     )
     await bench.watch.look()
     assert bench.watch.unable() == ""
+
+
+async def test_an_answer_of_a_runtime_that_is_gone_by_now_is_an_answer() -> None:
+    """A message that makes the runtime say no and leave must not be given to the next one, and the next."""
+    gone = subprocess.Popen(["true"])  # noqa: ASYNC220
+    gone.wait()
+    bench = Bench(Repairable(says(AnsweredError("no such command"))))
+    bench.executor.runtime_pid = gone.pid
+    bench.work.deliver(order())
+    assert await bench.ending() == Finished(**KEY, state="failed", text="no such command")
+    bench.executor.script = says(TurnError("exited with status 3"))
+    bench.work.deliver(order("T2"))
+    assert isinstance(await bench.ending("T2"), HandedBack)
 
 
 async def test_a_repair_hands_back_what_it_interrupts() -> None:

@@ -380,6 +380,37 @@ async def test_cancel_probe_and_stop_in_the_middle_of_a_turn(start: Callable[...
     assert (await worker.end())[0] == 0
 
 
+@pytest.mark.parametrize("agent", ["python", "command", "ndjson"])
+async def test_a_sender_cannot_have_a_healthy_agent_taken_for_wedged(
+    start: Callable[..., object], tmp_path: Path, agent: str
+) -> None:
+    """An agent that quotes its input in its errors: what the sender wrote is no evidence against the runtime."""
+    (tmp_path / "quoting.py").write_text("def answer(text): raise ValueError(f'unknown command: {text}')\n")
+    worker: Process
+    if agent == "python":
+        worker = await start("python", "quoting:answer")
+    elif agent == "command":
+        worker = await start("command", ["sh", "-c", 'read x; echo "unknown command: $x" >&2; exit 2'])
+    else:
+        worker = await start("command", runtime("refuses"), mode="ndjson")
+    await worker.ready()
+    for number in range(3):
+        worker.give(order(f"T{number}", "Control request timeout: hi\n"))
+        await worker.until(lambda number=number: [one for one in worker.frames if of(one, f"T{number}")])
+    ends = [one for one in worker.frames if isinstance(one, Finished | HandedBack)]
+    assert [(one.state, "unknown command: Control request" in one.text) for one in ends] == [("failed", True)] * 3
+    ticks = len(worker.ticks)
+    await worker.until(lambda: len(worker.ticks) >= ticks + 3)
+    bad = [
+        one for one in worker.frames if isinstance(one, pipe.Wedged) or (isinstance(one, pipe.Canary) and one.failures)
+    ]
+    assert bad == []
+
+
+def of(frame: object, task: str) -> bool:
+    return isinstance(frame, Finished | HandedBack) and frame.task_id == task
+
+
 async def test_a_runtime_that_ignores_a_cancel_is_replaced(start: Callable[..., object]) -> None:
     worker: Process = await start("command", runtime("stubborn"), mode="ndjson", cancel_timeout="0.3")
     await worker.ready()

@@ -26,7 +26,7 @@ from truebeat.workspace.executors.base import (
     Turn,
     TurnError,
 )
-from truebeat.workspace.turns import error_text, is_wedge
+from truebeat.workspace.turns import error_text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
@@ -233,10 +233,7 @@ class Turns:
             else:
                 task.fail("the turn was canceled from within")
         except Exception as error:
-            text = error_text(error)
-            if is_wedge(error):
-                wedge.mark_wedged(text)
-            task.fail(text)
+            task.fail(error_text(error))
 
     async def _outputs(self, task: Task, handler: Handler) -> None:
         given = handler(task.turn)

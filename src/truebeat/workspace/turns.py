@@ -1,7 +1,8 @@
 """Taking turns: runs them through the executor, and weighs how they end.
 
 - A turn that ends without a Result or a question failed, however quietly.
-- An error that means a wedge (`domain.symptoms`) is told to `on_wedge`; other errors only count.
+- An error that means a wedge (`domain.symptoms`) is told to `on_wedge`, if this executor's errors can be believed
+  (`wedge_texts`); other errors only count.
 - A rate limit is the upstream's matter: neither a success nor a failure of this agent, so it is not counted at all.
 - Only content clears a wedge: a result with text in it. An empty success proves nothing.
 - The rate is the failures among the window's turns, or among `WINDOW_LEAST` if there were fewer: one blip is no trend.
@@ -48,9 +49,9 @@ def error_text(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__)[:ERROR_LIMIT]
 
 
-def is_wedge(error: BaseException) -> bool:
+def is_wedge(error: BaseException, executor: Executor) -> bool:
     """Whether a turn's error means that every later turn will fail too, until something is repaired."""
-    return not isinstance(error, AnsweredError) and means_wedged(error_text(error))
+    return executor.wedge_texts and not isinstance(error, AnsweredError) and means_wedged(error_text(error))
 
 
 class Turns:
@@ -153,7 +154,7 @@ class Turns:
 
     def _failed(self, error: Exception) -> None:
         text = error_text(error)
-        if is_wedge(error):
+        if is_wedge(error, self._executor):
             self.on_wedge(text)
         if not means_rate_limited(text):
             self._count(text)

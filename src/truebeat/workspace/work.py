@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from truebeat.protocol.delivery import Cancel, Deliver, HandedBack
 from truebeat.tools.place import Here, enter
 from truebeat.workspace.attempt import Attempt
-from truebeat.workspace.executors.base import InputRequired, InterruptedTurnError, Turn, TurnError
+from truebeat.workspace.executors.base import AnsweredError, InputRequired, InterruptedTurnError, Turn, TurnError
 from truebeat.workspace.turns import error_text, is_wedge
 from truebeat.workspace.watch import GONE, Watch, process_state
 
@@ -205,10 +205,11 @@ class Work:
                 attempt.finish("completed", last.text)
 
     def _interrupted(self, error: Exception) -> bool:
-        if isinstance(error, InterruptedTurnError) or is_wedge(error):
+        if isinstance(error, InterruptedTurnError) or is_wedge(error, self._executor):
             return True
         pid = self._executor.runtime_pid
-        return isinstance(error, TurnError) and pid is not None and process_state(pid) in GONE
+        broke = isinstance(error, TurnError) and not isinstance(error, AnsweredError)
+        return broke and pid is not None and process_state(pid) in GONE
 
     def _forget(self, key: tuple[str, int]) -> None:
         run = self._runs.pop(key)

@@ -199,6 +199,9 @@ class Executor(ABC):
     place: Place | None = None
     #: it tells of each tool (ToolStarted), so that a turn without any is known to have used none
     tells_tools: bool = False
+    #: what a turn raises is said by the runtime's own library and never by whoever sent the turn: a text that means a
+    #: wedge (domain/symptoms) is then hard evidence. Elsewhere anybody could have the agent say such a text
+    wedge_texts: bool = False
     #: sets what people should know and what is no fault of the workspace; the worker puts its own function here
     note: Callable[[str], None] = staticmethod(_unheard)
 

@@ -56,6 +56,8 @@ class ClaudeExecutor(Executor):
 
     tells_tools = True
 
+    wedge_texts = True
+
     def __init__(self, target: str | Sequence[str], options: Options) -> None:
         super().__init__(target, options)
         self._settings = Settings(options, self.probe_timeout)

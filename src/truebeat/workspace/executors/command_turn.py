@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING, Final
 from truebeat.domain import envelope
 from truebeat.protocol.delivery import RESULT_LIMIT
 from truebeat.workspace import processes
-from truebeat.workspace.executors.base import Executor, Options, Output, Result, Step, Text, Turn, TurnError
+from truebeat.workspace.executors.base import (
+    AnsweredError,
+    Executor,
+    Options,
+    Output,
+    Result,
+    Step,
+    Text,
+    Turn,
+    TurnError,
+)
 from truebeat.workspace.executors.child import Child, check_program
 from truebeat.workspace.executors.command import words
 from truebeat.workspace.executors.results_file import Handed
@@ -106,7 +116,7 @@ class TurnExecutor(Executor):
             if received > ANSWER_LIMIT:
                 raise TurnError(f"the answer is longer than {ANSWER_LIMIT} bytes")
             if child.exited.result() != 0:
-                raise TurnError(f"the command {child.ending()}")
+                raise AnsweredError(f"the command {child.ending()}")
             await handed.succeeded(turn)
             yield Result("".join(answer).strip())
         finally:

@@ -9,6 +9,7 @@ from msgspec import Struct, field
 
 from truebeat.domain import envelope
 from truebeat.workspace.executors.base import (
+    AnsweredError,
     Artifact,
     InPhase,
     InputRequired,
@@ -91,7 +92,7 @@ def output_of(reply: Reply) -> Output | None:
         case "result":
             return Result(reply.text)
         case "error":
-            raise TurnError(reply.error or "the runtime gave an error without a text")
+            raise AnsweredError(reply.error or "the runtime gave an error without a text")
         case "canceled":
             raise TurnError("the runtime canceled the turn, though nobody asked for it")
         case _:

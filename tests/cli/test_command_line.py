@@ -13,7 +13,8 @@ from truebeat.cli.main import build, dispatch
 from truebeat.cli.run import start_bound
 
 COMMANDS = [
-    "demo", "up", "serve", "run", "ps", "watch", "show", "events", "incidents", "restart", "remove", "doctor", "send", "tasks", "cancel",
+    "demo", "up", "serve", "run", "canvas", "ps", "watch", "show", "events", "incidents", "restart", "remove", "doctor",
+    "send", "tasks", "cancel", "check",
     "token create", "token list", "token revoke", "token rotate", "migrate up", "migrate down", "migrate status",
 ]  # fmt: skip
 

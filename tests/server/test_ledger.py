@@ -15,7 +15,6 @@ from truebeat.server.background.tasks import spawn
 from truebeat.server.services.events import EventLog
 from truebeat.server.services.ledger import Decision, Ledger
 from truebeat.server.services.notices import Notices
-from truebeat.server.store import events as event_store
 from truebeat.server.store import tasks as task_store
 from truebeat.server.store.tasks import NewRow
 
@@ -64,14 +63,14 @@ async def test_a_burst_is_one_transaction_and_keeps_its_order(ledger, database):
 
 async def test_a_flip_in_the_moment_of_a_send_loses_no_claim(ledger, monkeypatch):
     """The send's transaction found no room; while it is written there is some, and that is said."""
-    real = event_store.append
+    real = task_store.insert
 
-    async def flip_meanwhile(connection, events):
+    async def flip_meanwhile(*arguments):
         ledger.room_of = lambda _: (1, 1)
         ledger.claim(ADA)
-        return await real(connection, events)
+        return await real(*arguments)
 
-    monkeypatch.setattr(event_store, "append", flip_meanwhile)
+    monkeypatch.setattr(task_store, "insert", flip_meanwhile)
     row = new()
     await ledger.submit(row)
     await ledger.inspect(ADA, lambda _: Decision([], []))
@@ -121,6 +120,22 @@ async def test_a_new_task_knows_its_place_without_asking_the_database(ledger, da
     last = await ledger.submit(new("d"))
     async with database.acquire() as connection:
         assert await task_store.position(connection, last.task_id) == last.position == 8
+
+
+async def test_new_tasks_that_nobody_takes_now_are_one_statement(ledger, database, monkeypatch):
+    def refuse():
+        raise AssertionError("a transaction costs three round trips more")
+
+    monkeypatch.setattr(database, "transaction", refuse)
+    rows = [new(str(n)) for n in range(3)]
+    await asyncio.gather(*map(ledger.submit, rows))
+    async with database.acquire() as connection:
+        written = await connection.fetch(
+            "SELECT xmin::text FROM tasks UNION SELECT xmin::text FROM task_updates UNION SELECT xmin::text FROM events"
+        )
+        told = await connection.fetch("SELECT payload FROM events ORDER BY seq")
+    assert len(written) == 1
+    assert [event["payload"]["task_id"] for event in told] == [str(row.id) for row in rows]
 
 
 async def test_nothing_to_claim_is_no_transaction(ledger, monkeypatch):

@@ -42,16 +42,18 @@ async def append(conn: Any, events: Sequence[NewEvent]) -> list[Event]:
         return []
     if not conn.is_in_transaction():
         raise RuntimeError("events.append needs a transaction: its lock keeps seq in the order of commits")
-    rows = await conn.fetch(
-        _SQL["append"],
+    return [event(row) for row in await conn.fetch(_SQL["append"], *columns(events), LOCK_KEY)]
+
+
+def columns(events: Sequence[NewEvent]) -> tuple[list[Any], ...]:
+    """As statements take them."""
+    return (
         [event.at for event in events],
         [event.type for event in events],
         [event.workspace_id for event in events],
         [encode_json(event.payload) for event in events],
         [storable(event.cause) for event in events],
-        LOCK_KEY,
     )
-    return [_event(row) for row in rows]
 
 
 async def since(conn: Any, seq: int, limit: int, workspace_id: UUID | None = None) -> list[Event]:
@@ -60,7 +62,7 @@ async def since(conn: Any, seq: int, limit: int, workspace_id: UUID | None = Non
         rows = await conn.fetch(_SQL["since"], seq, limit)
     else:
         rows = await conn.fetch(_SQL["since_of_workspace"], seq, limit, workspace_id)
-    return [_event(row) for row in rows]
+    return [event(row) for row in rows]
 
 
 async def bounds(conn: Any) -> tuple[int, int]:
@@ -77,5 +79,5 @@ async def prune(conn: Any, before: datetime) -> int:
     return int(await conn.fetchval(_SQL["prune"], before))
 
 
-def _event(row: Any) -> Event:
+def event(row: Any) -> Event:
     return Event(**row)

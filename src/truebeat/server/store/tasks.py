@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from truebeat.domain.delivery import OnInterrupt, State, Task
 from truebeat.protocol.delivery import Deliver, Sender
 from truebeat.protocol.tasks import Update
+from truebeat.server.store import events as event_store
 from truebeat.server.store.database import encode_json
 from truebeat.server.store.sql import queries, storable
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from datetime import datetime
     from uuid import UUID
+
+    from truebeat.protocol.events import Event
+    from truebeat.server.store.events import NewEvent
 
 _SQL: Final = queries("tasks")
 #: rows that a count looks at
@@ -163,9 +167,9 @@ async def prune_keys(conn: Any, before: datetime) -> None:
     await conn.execute(_SQL["prune_keys"], before)
 
 
-async def insert(conn: Any, rows: Sequence[NewRow]) -> None:
-    """In this order they wait; the first update of each comes with it."""
-    await conn.execute(
+async def insert(conn: Any, rows: Sequence[NewRow], events: Sequence[NewEvent] = ()) -> list[Event]:
+    """In this order they wait; the first update of each comes with it. With events this is a transaction of its own."""
+    written = await conn.fetch(
         _SQL["insert"],
         [row.id for row in rows],
         [row.workspace_id for row in rows],
@@ -180,7 +184,10 @@ async def insert(conn: Any, rows: Sequence[NewRow]) -> None:
         [None if row.message is None else encode_json(row.message) for row in rows],
         [encode_json(row.metadata) for row in rows],
         [row.at for row in rows],
+        *event_store.columns(events),
+        event_store.LOCK_KEY,
     )
+    return [event_store.event(row) for row in written]
 
 
 async def hold(conn: Any, ids: Collection[UUID]) -> dict[UUID, HeldRow]:

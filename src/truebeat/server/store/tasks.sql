@@ -1,5 +1,6 @@
 -- name: insert
--- Many at once with the first update of each, in the order given: `place` is drawn in that order.
+-- Many at once with the first update of each, in the order given: `place` is drawn in that order. With the events of
+-- them, if any are given: then this is the whole transaction, under the event log's lock as events.sql describes it.
 WITH new AS (
     SELECT *
     FROM unnest(
@@ -21,10 +22,23 @@ made AS (
         new.text, new.parts::jsonb, new.message::jsonb, new.metadata::jsonb, 1, new.at, new.at
     FROM new
     ORDER BY new.nth
+),
+told AS (
+    INSERT INTO task_updates (task_id, seq, at, kind, state, text, name, parts)
+    SELECT new.id, 1, new.at, 'status', 'submitted', '', '', '[]'
+    FROM new
+),
+locked AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock($19)
+    WHERE cardinality($14::timestamptz[]) > 0
 )
-INSERT INTO task_updates (task_id, seq, at, kind, state, text, name, parts)
-SELECT new.id, 1, new.at, 'status', 'submitted', '', '', '[]'
-FROM new
+INSERT INTO events (at, type, workspace_id, payload, cause)
+SELECT happened.at, happened.type, happened.workspace_id, happened.payload::jsonb, happened.cause
+FROM locked
+CROSS JOIN unnest($14::timestamptz[], $15::text[], $16::uuid[], $17::text[], $18::text[])
+    WITH ORDINALITY AS happened (at, type, workspace_id, payload, cause, nth)
+ORDER BY happened.nth
+RETURNING seq, at, type, workspace_id, payload, cause
 
 -- name: keep_keys
 -- Each key becomes the new task's, unless it is another one's that is not older than $7. Tells whose it is.

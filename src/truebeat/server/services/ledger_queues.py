@@ -1,0 +1,31 @@
+"""How many tasks wait in each mailbox, by priority, without asking the database."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+
+class Queues:
+    """Invariant: `totals` has every mailbox in which something waits, and no other."""
+
+    def __init__(self) -> None:
+        self.totals: Counter[UUID] = Counter()
+        self._waiting: dict[UUID, Counter[int]] = defaultdict(Counter)
+
+    def ahead(self, workspace_id: UUID, changes: Counter[int], priority: int | None = None) -> int:
+        """How many wait, of at least this priority, with changes by priority that do not count yet."""
+        counts = (*self._waiting.get(workspace_id, Counter()).items(), *changes.items())
+        return sum(count for of, count in counts if priority is None or of >= priority)
+
+    def count(self, workspace_id: UUID, priority: int, change: int) -> None:
+        waiting = self._waiting[workspace_id]
+        waiting[priority] += change
+        if waiting[priority] <= 0:
+            del waiting[priority]
+        self.totals[workspace_id] = waiting.total()
+        if not waiting:
+            del self._waiting[workspace_id], self.totals[workspace_id]

@@ -147,6 +147,21 @@ async def test_the_budget_and_then_failed_until_a_new_generation(rig):
     assert lease.status is Status.ONLINE
 
 
+async def test_an_operators_restart_makes_the_budget_whole_again(rig):
+    watched = Watched(rig, limit=2, window=10_000)
+    lease = await rig.linked()
+    for generation in (2, 3):
+        await rig.observe(lease, DeliveriesStuck(2, 2))
+        await watched.pass_time(31)
+        await rig.beat(lease, generation=generation)
+    await rig.health.order_restart(lease.id, "eve")
+    await rig.beat(lease, generation=4)
+    await rig.observe(lease, DeliveriesStuck(2, 2))
+    assert await watched.pass_time(31) == [lease]
+    assert lease.record.restart_pending
+    assert lease.status is Status.DEGRADED
+
+
 async def test_a_pending_order_of_an_operators_is_enough(rig, watched):
     lease = await rig.linked()
     await rig.observe(lease, DeliveriesStuck(2, 2))

@@ -16,7 +16,7 @@ from truebeat.domain.health import BudgetSpent
 from truebeat.domain.restart import RestartHistory, RestartPolicy, decide
 from truebeat.errors import Conflict, Gone, NotFound, TruebeatError
 from truebeat.server.background.tasks import spawn
-from truebeat.server.services.health import PLATFORM
+from truebeat.server.services.health import PLATFORM, ordered_by_platform
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +68,7 @@ class StuckRestarter:
         self._histories: dict[Lease, RestartHistory] = {}
         self._looked_at = clock.monotonic()
         judged.on_announced.append(self.hear)
+        judged.on_restart.append(self.hear_order)
 
     def hear(self, lease: Lease, announcement: Announcement) -> None:
         """Each announcement: whether anything is open that this duty acts on."""
@@ -77,6 +78,11 @@ class StuckRestarter:
             self._histories.pop(lease, None)
         elif any(condition.symptom in _STUCK for condition in announcement.conditions):
             self._suspects.add(lease)
+
+    def hear_order(self, lease: Lease) -> None:
+        """A person's order: from then on the budget is whole again."""
+        if not ordered_by_platform(lease):
+            self._histories.pop(lease, None)
 
     async def run(self) -> None:
         # A server that starts finds conditions that were announced before it.

@@ -2,7 +2,8 @@
 
 Every change of a record goes through one writer. It takes all observations that wait, judges them in order, and writes
 the records (by compare-and-set), incidents and events in one transaction: a burst costs one commit, an event is on disk
-iff its change is, and subscribers hear of it only after the commit.
+iff its change is, and subscribers hear of it only after the commit. After a transaction whose outcome is not known the
+records and incidents on disk are read again before anything else is judged.
 """
 
 from __future__ import annotations
@@ -16,14 +17,17 @@ import structlog
 
 from truebeat.domain.health import (
     RULES,
+    Announcement,
     DeliveriesStuck,
     LeaseExpired,
     RemovalOrdered,
     RestartOrdered,
+    Symptom,
     Verdict,
     judge,
 )
 from truebeat.errors import Conflict, Gone, NotFound, TruebeatError, Unavailable
+from truebeat.server.services import incident_book
 from truebeat.server.services.incident_book import IncidentBook
 from truebeat.server.store import events as event_store
 from truebeat.server.store import tokens as token_store
@@ -35,7 +39,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from truebeat.clock import Clock
-    from truebeat.domain.health import Announcement, Observation, Record
+    from truebeat.domain.health import Observation, Record
     from truebeat.protocol.events import Event
     from truebeat.server.leases import Lease, Leases
     from truebeat.server.services.events import EventLog
@@ -49,6 +53,8 @@ PLATFORM = "platform"
 BATCH = 2000
 #: compare-and-set attempts of one observation before its caller is told to try again
 ATTEMPTS = 5
+#: seconds until those whose transaction may or may not have been committed are looked at again
+RETRY = 0.5
 
 
 @dataclass(eq=False, slots=True)
@@ -73,6 +79,8 @@ class Health:
         self._events = events
         self._clock = clock
         self._queue: asyncio.Queue[_Item] = asyncio.Queue()
+        #: whose last transaction failed in a way that does not tell whether it was committed
+        self._uncertain: set[Lease] = set()
         #: called after a removal or a restart order is on disk, with the lease
         self.on_removed: list[Callable[[Lease], None]] = []
         self.on_restart: list[Callable[[Lease], None]] = []
@@ -120,12 +128,7 @@ class Health:
         verdict = await self._enqueue(lease, RestartOrdered(by, reason), now, extra_events=(event,))
         if not verdict.changed:
             raise Conflict("a restart is already pending; wait for the new generation")
-        if lease.told is not None:
-            lease.told.restart_by = by
-            lease.told.restart_reason = f"ordered by {by}" + (f": {reason}" if reason else "")
-        self._leases.watch(lease, self._clock.monotonic(), self._leases.provisioning_deadline)
-        for listener in self.on_restart:
-            listener(lease)
+        self._ordered(lease, by, f"ordered by {by}" + (f": {reason}" if reason else ""))
         return order
 
     async def remove(self, workspace_id: str, by: str) -> None:
@@ -140,6 +143,15 @@ class Health:
         verdict = await self._enqueue(lease, RemovalOrdered(), now, within=revoke)
         if not verdict.changed:
             raise Gone("the workspace was already removed")
+        self._gone(lease)
+
+    def _ordered(self, lease: Lease, by: str, reason: str) -> None:
+        if lease.told is not None:
+            lease.told.restart_by, lease.told.restart_reason = by, reason
+        for listener in self.on_restart:
+            listener(lease)
+
+    def _gone(self, lease: Lease) -> None:
         self._leases.discard(lease)
         for listener in self.on_removed:
             listener(lease)
@@ -172,10 +184,10 @@ class Health:
     async def write_forever(self) -> None:
         """Takes everything that waits, writes it in one transaction, answers those who wait."""
         while True:
-            batch = [await self._queue.get()]
-            while len(batch) < BATCH and not self._queue.empty():
-                batch.append(self._queue.get_nowait())
+            batch = await self._next()
             try:
+                if self._uncertain:
+                    await self._reload(self._uncertain)
                 await self._write(batch)
             except TruebeatError as error:
                 self._fail(batch, error)
@@ -185,6 +197,18 @@ class Health:
             except asyncio.CancelledError:
                 self._fail(batch, Unavailable("the server is stopping; try again", retry_after=1))
                 raise
+
+    async def _next(self) -> list[_Item]:
+        """What waits; nothing, when only the uncertain are to be looked at again."""
+        batch: list[_Item] = []
+        try:
+            async with asyncio.timeout(RETRY if self._uncertain else None):
+                batch.append(await self._queue.get())
+        except TimeoutError:
+            return batch
+        while len(batch) < BATCH and not self._queue.empty():
+            batch.append(self._queue.get_nowait())
+        return batch
 
     async def _write(self, batch: list[_Item]) -> None:
         records: dict[Lease, Record] = {}
@@ -211,20 +235,19 @@ class Health:
             for lease, record in records.items():
                 lease.settle(record, lease.version + 1)
             self._events.publish(written)
-            self._tell_listeners(batch)
+            for item in batch:
+                if item.verdict is not None and item.verdict.announcement is not None:
+                    self._tell_listeners(item.lease, item.verdict.announcement)
         for item in batch:
             if not item.done.done():
                 item.done.set_result(cast("Verdict", item.verdict))
 
-    def _tell_listeners(self, batch: list[_Item]) -> None:
-        for item in batch:
-            if item.verdict is None or item.verdict.announcement is None:
-                continue
-            for listener in self.on_announced:
-                try:
-                    listener(item.lease, item.verdict.announcement)
-                except Exception:
-                    log.exception("a listener failed; the change it was told of is on disk", workspace=item.lease.id)
+    def _tell_listeners(self, lease: Lease, announcement: Announcement) -> None:
+        for listener in self.on_announced:
+            try:
+                listener(lease, announcement)
+            except Exception:
+                log.exception("a listener failed; the change it was told of is on disk", workspace=lease.id)
 
     async def _save(
         self, batch: list[_Item], records: dict[Lease, Record], book: IncidentBook, new_events: list[NewEvent]
@@ -244,7 +267,10 @@ class Health:
                 await book.write(connection)
                 return await event_store.append(connection, new_events)
         except _LostRaceError:
-            await self._reload(lost)
+            await self._reload(set(lost))
+        except BaseException:
+            self._uncertain.update(records)
+            raise
         for item in batch:
             item.attempts += 1
             if item.attempts < ATTEMPTS:
@@ -253,12 +279,30 @@ class Health:
                 item.done.set_exception(Unavailable("the workspace keeps changing; try again", retry_after=1))
         return None
 
-    async def _reload(self, leases: list[Lease]) -> None:
+    async def _reload(self, leases: set[Lease]) -> None:
+        """Go on with what is on disk: another server's change, or one of ours whose answer was lost. Whoever has to
+        hear of a change hears of it now; its events reach readers with the next that is published.
+        """
+        found = list(leases)
+        ids = [UUID(lease.id) for lease in found]
         async with self._database.acquire() as connection:
-            for lease in leases:
-                row = await workspace_store.get(connection, UUID(lease.id))
-                if row is not None:
-                    lease.settle(row.record, row.version)
+            rows = [await workspace_store.get(connection, workspace_id) for workspace_id in ids]
+            incidents = await incident_book.open_of(connection, ids)
+        for lease, row in zip(found, rows, strict=True):
+            if row is None or row.version == lease.version:
+                continue
+            before = lease.record
+            lease.settle(row.record, row.version)
+            lease.incident = incidents.get(row.id)
+            if row.record.conditions != before.conditions:
+                self._tell_listeners(
+                    lease, Announcement(before.status, row.record.status, row.record.conditions, cause="reloaded")
+                )
+            if row.record.restart_pending and row.record.awaiting_above != before.awaiting_above:
+                self._ordered(lease, "", "ordered")
+            if row.record.open(Symptom.REMOVED):
+                self._gone(lease)
+        self._uncertain.difference_update(found)
 
     @staticmethod
     def _fail(batch: list[_Item], error: TruebeatError) -> None:

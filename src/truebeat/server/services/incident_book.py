@@ -15,7 +15,7 @@ from truebeat.server.leases import OpenIncident
 from truebeat.server.services.testimony import evidence
 from truebeat.server.store import incidents as incident_store
 from truebeat.server.store.events import NewEvent
-from truebeat.server.store.incidents import IncidentRow, Proceeding
+from truebeat.server.store.incidents import IncidentRow, OpenRow, Proceeding
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -161,23 +161,31 @@ def told(step: Step) -> dict[str, Any]:
 async def load(connection: Any, leases: Leases) -> None:
     """A starting server goes on with the incidents that are open."""
     for row in await incident_store.still_open(connection):
-        lease = leases.get(str(row.workspace_id))
-        if lease is None:
-            continue
-        seen = {condition["symptom"] for step in row.timeline for condition in step["conditions"]}
-        orders = [step["cause"] for step in row.timeline if step["kind"] == "restart_ordered"]
-        incident = Incident(
-            Symptom(row.symptom),
-            Witness(row.witness),
-            row.detail,
-            row.opened_at,
-            row.generation,
-            Status(row.worst),
-            only_silence=seen <= {Symptom.SILENT.value, Symptom.AWAITING.value},
-            repaired=row.repaired,
-            ordered_by=orders[-1] if orders else "",
-        )
-        lease.incident = OpenIncident(row.id, incident)
+        if (lease := leases.get(str(row.workspace_id))) is not None:
+            lease.incident = _found(row)
+
+
+async def open_of(connection: Any, workspace_ids: list[UUID]) -> dict[UUID, OpenIncident]:
+    """What is open of these workspaces on disk, by workspace."""
+    rows = await incident_store.still_open(connection, workspace_ids)
+    return {row.workspace_id: _found(row) for row in rows}
+
+
+def _found(row: OpenRow) -> OpenIncident:
+    seen = {condition["symptom"] for step in row.timeline for condition in step["conditions"]}
+    orders = [step["cause"] for step in row.timeline if step["kind"] == "restart_ordered"]
+    incident = Incident(
+        Symptom(row.symptom),
+        Witness(row.witness),
+        row.detail,
+        row.opened_at,
+        row.generation,
+        Status(row.worst),
+        only_silence=seen <= {Symptom.SILENT.value, Symptom.AWAITING.value},
+        repaired=row.repaired,
+        ordered_by=orders[-1] if orders else "",
+    )
+    return OpenIncident(row.id, incident)
 
 
 def _opened(lease: Lease, present: OpenIncident, now: datetime) -> NewEvent:

@@ -200,8 +200,9 @@ async def page(
     return [IncidentRow(**row) for row in rows]
 
 
-async def still_open(conn: Any) -> list[OpenRow]:
-    return [OpenRow(**row) for row in await conn.fetch(_SQL["still_open"], REPAIRED)]
+async def still_open(conn: Any, workspace_ids: list[UUID] | None = None) -> list[OpenRow]:
+    """Of these workspaces, or of all."""
+    return [OpenRow(**row) for row in await conn.fetch(_SQL["still_open"], REPAIRED, workspace_ids)]
 
 
 async def loose(conn: Any, before: datetime) -> list[LooseRow]:

@@ -132,14 +132,14 @@ ORDER BY opened_at DESC, incidents.id DESC
 LIMIT $3
 
 -- name: still_open
--- What a starting server goes on with.
+-- What a starting server goes on with; of the workspaces $2, or of all.
 SELECT
     id, workspace_id, opened_at, symptom, witness, detail, worst, generation, timeline,
     EXISTS (
         SELECT FROM incident_reports WHERE incident_id = incidents.id AND kind = $1
     ) AS repaired
 FROM incidents
-WHERE closed_at IS NULL
+WHERE closed_at IS NULL AND ($2::uuid[] IS NULL OR workspace_id = any($2))
 
 -- name: loose
 -- Reports that no incident opened for: older than $1, at most $2.

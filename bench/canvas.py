@@ -12,7 +12,11 @@ import asyncio
 import shutil
 import statistics
 import time
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
+import asyncpg
 import httpx2
 from playwright.async_api import async_playwright
 
@@ -41,48 +45,51 @@ FRAMES = """(milliseconds) => new Promise((done) => {
 COUNT = "document.querySelectorAll('*').length"
 
 
-async def seed(client: httpx2.AsyncClient, count: int) -> list[tuple[str, str]]:
-    """(id, token) of `count` workspaces in teams of 50, by the API: a batch of them at a time."""
-    made: list[tuple[str, str]] = []
-    parent: list[str] = []
-
-    async def one(name: str, above: str | None) -> None:
-        body = {"name": name, "role": "worker", "parent_id": above}
-        answer = (await client.post("/workspaces", json=body)).raise_for_status().json()
-        made.append((answer["workspace"]["id"], answer["token"]))
-        if above is None:
-            parent.append(answer["workspace"]["id"])
-
-    for team in range(0, count, 50):
-        await one(f"lead-{team // 50}", None)
-        lead = parent[-1]
-        await asyncio.gather(*(one(f"agent-{team + number}", lead) for number in range(1, min(50, count - team))))
-    return made
+async def seed(url: str, first: int, last: int) -> None:
+    """Workspaces that are online, in teams of 50, straight into the database: no server runs yet."""
+    connection = await asyncpg.connect(url)
+    begun = datetime.now(UTC)
+    rows, lead = [], None
+    for number in range(first, last):
+        own = uuid4()
+        lead = own if number % 50 == 0 else lead
+        parent = None if own == lead else lead
+        name = f"lead-{number // 50}" if own == lead else f"agent-{number}"
+        at = begun + timedelta(milliseconds=number)
+        rows.append((own, name, "worker", parent, at, "online"))
+    columns = ("id", "name", "role", "parent_id", "created_at", "status")
+    await connection.copy_records_to_table("workspaces", records=rows, columns=columns)
+    await connection.close()
 
 
-async def beat(client: httpx2.AsyncClient, one: tuple[str, str], state: str = "") -> None:
+async def flippers(client: httpx2.AsyncClient, count: int) -> list[tuple[str, str]]:
+    """(id, token) of some of them."""
+    found = []
+    for one in (await client.get("/workspaces", params={"limit": count})).raise_for_status().json()["workspaces"]:
+        body = {"name": "bench", "role": "workspace", "workspace_id": one["id"]}
+        token = (await client.post("/tokens", json=body)).raise_for_status().json()["token"]
+        found.append((one["id"], token))
+    return found
+
+
+async def beat(client: httpx2.AsyncClient, one: tuple[str, str], state: str) -> None:
     body = {"workspace_id": one[0], "runtime_state": state, "sample_error": "it did not answer" if state else ""}
-    (
-        await client.post("/registry/heartbeat", json=body, headers={"Authorization": f"Bearer {one[1]}"})
-    ).raise_for_status()
+    headers = {"Authorization": f"Bearer {one[1]}"}
+    (await client.post("/registry/heartbeat", json=body, headers=headers)).raise_for_status()
 
 
-async def everybody_beats(client: httpx2.AsyncClient, members: list[tuple[str, str]]) -> None:
-    for start in range(0, len(members), 50):
-        await asyncio.gather(*(beat(client, one) for one in members[start : start + 50]))
-
-
-async def flip(client: httpx2.AsyncClient, members: list[tuple[str, str]], rate: int, stop: asyncio.Event) -> int:
-    """Every flip is an event: wedged, then well again, one after another."""
+async def flip(
+    client: httpx2.AsyncClient, members: list[tuple[str, str]], rate: int, stop: asyncio.Event
+) -> tuple[int, float]:
+    """Every flip is an event: all wedged in turn, then all well again; how many, in how many seconds."""
     done, begun = 0, time.monotonic()
     while not stop.is_set():
         due = int((time.monotonic() - begun) * rate)
-        while done < due:
-            member = members[(done // 2) % len(members)]
-            await beat(client, member, "" if done % 2 else "wedged")
-            done += 1
+        flips = [(members[one % len(members)], one // len(members) % 2) for one in range(done, min(due, done + 20))]
+        await asyncio.gather(*(beat(client, member, "" if again else "wedged") for member, again in flips))
+        done += len(flips)
         await asyncio.sleep(0.005)
-    return done
+    return done, time.monotonic() - begun
 
 
 async def opened(browser, base: str, path: str = "/"):
@@ -122,70 +129,68 @@ async def pan(page, seconds: float) -> float:
     return (len(times) - 1) / (times[-1] - times[0]) * 1000
 
 
-async def measure(port: int, many: int, few: int, seconds: float, rounds: int) -> None:
-    base = f"http://127.0.0.1:{port}"
+@asynccontextmanager
+async def browsing():
     own = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    limits = httpx2.Limits(max_connections=50)
-    async with (
-        httpx2.AsyncClient(
-            base_url=base, headers={"Authorization": f"Bearer {ADMIN}"}, limits=limits, timeout=60
-        ) as client,
-        async_playwright() as playwright,
-    ):
+    async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=own, args=["--no-sandbox"])
-        empty = await times_to_interactive(browser, base, rounds)
-        print(f"nobody                 interactive after {empty:.2f} s", flush=True)
+        yield browser
+        await browser.close()
 
-        members = await seed(client, few)
-        await everybody_beats(client, members)
-        context, page, took = await opened(browser, base)
-        fps = await pan(page, seconds)
-        print(
-            f"{few:,} workspaces          interactive after {took:.2f} s, {fps:.0f} fps while panned (goal > 50)",
-            flush=True,
-        )
-        await context.close()
 
-        members += await seed(client, many - few)
-        await everybody_beats(client, members)
-        full = await times_to_interactive(browser, base, rounds)
-        print(
-            f"{many:,} workspaces       interactive after {full:.2f} s (goal 1.5), {full / empty:.1f} of nobody's",
-            flush=True,
-        )
-        context, page, _ = await opened(browser, base)
+async def nobody(base: str, given: argparse.Namespace) -> float:
+    async with browsing() as browser:
+        took = await times_to_interactive(browser, base, given.rounds)
+    print(f"nobody: interactive after {took:.2f} s", flush=True)
+    return took
+
+
+async def few(base: str, given: argparse.Namespace) -> None:
+    async with browsing() as browser:
+        _, page, took = await opened(browser, base)
+        still = await page.evaluate(FRAMES, 1000)
+        fps = await pan(page, given.seconds)
+    at_rest = (len(still) - 1) / (still[-1] - still[0]) * 1000
+    print(f"{given.few}: interactive after {took:.2f} s; {fps:.0f} fps while panned (goal > 50), {at_rest:.0f} at rest")
+
+
+async def many(base: str, given: argparse.Namespace, empty: float) -> None:
+    headers = {"Authorization": f"Bearer {ADMIN}"}
+    async with browsing() as browser, httpx2.AsyncClient(base_url=base, headers=headers, timeout=60) as client:
+        took = await times_to_interactive(browser, base, given.rounds)
+        print(f"{given.many}: interactive after {took:.2f} s (goal 1.5), {took / empty:.1f} of nobody's", flush=True)
+        _, page, _ = await opened(browser, base)
         elements = [await page.evaluate(COUNT)]
         await asyncio.sleep(1)
         await page.evaluate("long.length = 0")
-        await asyncio.sleep(seconds)
-        still = await page.evaluate("long")
-        print(f"  nothing arrives      {len(still)} long tasks (goal 0)", flush=True)
+        await asyncio.sleep(given.seconds)
+        print(f"  nothing arrives: {len(await page.evaluate('long'))} long tasks (goal 0)", flush=True)
+
+        members = await flippers(client, 200)
         stop = asyncio.Event()
         flipping = asyncio.ensure_future(flip(client, members, 100, stop))
         await asyncio.sleep(1)
         await page.evaluate("long.length = 0")
-        frames = await page.evaluate(FRAMES, seconds * 1000)
+        frames = await page.evaluate(FRAMES, given.seconds * 1000)
         busy = await page.evaluate("long")
         elements.append(await page.evaluate(COUNT))
-        far = (len(frames) - 1) / (frames[-1] - frames[0]) * 1000
         await page.locator(".team.is-far .team-name").first.click()
         await page.wait_for_selector(".card")
         await asyncio.sleep(0.5)
         elements.append(await page.evaluate(COUNT))
-        near = await pan(page, seconds)
+        near = await pan(page, given.seconds)
         elements.append(await page.evaluate(COUNT))
         await page.keyboard.press("l")
         await page.wait_for_selector(".list tbody tr")
         elements.append(await page.evaluate(COUNT))
         stop.set()
-        flips = await flipping
-        print(
-            f"  100 events a second  {flips} flips; {len(busy)} long tasks in {seconds:.0f} s, the longest "
-            f"{max(busy, default=0):.0f} ms; {far:.0f} fps at rest, {near:.0f} fps while panned among cards",
-            flush=True,
-        )
-        print(f"  elements             {max(elements):,} at the most (goal < 3,000)", flush=True)
-        await browser.close()
+        flips, seconds = await flipping
+    far = (len(frames) - 1) / (frames[-1] - frames[0]) * 1000
+    print(
+        f"  {flips / seconds:.0f} events a second: {len(busy)} long tasks in {given.seconds:.0f} s, the longest "
+        f"{max(busy, default=0):.0f} ms (goal 0); {far:.0f} fps at rest, {near:.0f} while panned among cards"
+    )
+    print(f"  elements: {max(elements):,} at the most (goal < 3,000)")
 
 
 def main() -> None:
@@ -196,10 +201,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     port = free_port()
+    base = f"http://127.0.0.1:{port}"
     with scratch_postgres() as url:
         environment = {"TRUEBEAT_DATABASE_URL": url, "TRUEBEAT_ADMIN_TOKEN": ADMIN, "TRUEBEAT_LEASE": "3600"}
         with server("truebeat", port, 0, environment):
-            asyncio.run(measure(port, given.many, given.few, given.seconds, given.rounds))
+            empty = asyncio.run(nobody(base, given))
+        asyncio.run(seed(url, 0, given.few))
+        with server("truebeat", port, 0, environment):
+            asyncio.run(few(base, given))
+        asyncio.run(seed(url, given.few, given.many))
+        with server("truebeat", port, 0, environment):
+            asyncio.run(many(base, given, empty))
 
 
 if __name__ == "__main__":

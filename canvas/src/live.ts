@@ -19,6 +19,8 @@ const REFRESH = 3000;
 const REFRESH_LIMIT = 200;
 /** more workspaces than this changed in one frame: not looked at one by one */
 const STORM = 20;
+/** of a larger fleet, so many of those on the screen are looked at in turn */
+const PATROL = 15;
 /** events read back for the notices */
 const RECALLED = 400;
 
@@ -35,6 +37,7 @@ export class Live {
   private delay = FIRST_RETRY;
   private timer = 0;
   private rereading = false;
+  private patrol = 0;
   private refresher = 0;
   private stopped = true;
   /** counts starts, so that what an earlier one still waits for ends without effect */
@@ -152,7 +155,8 @@ export class Live {
   }
 
   private async lookAtStale(): Promise<void> {
-    const ids = [...this.store.stale];
+    const watched = new Set(this.store.watched());
+    const ids = [...this.store.stale].filter((id) => watched.has(id) || !this.store.get(id));
     this.store.stale.clear();
     if (ids.length <= STORM) {
       await Promise.all(ids.map((id) => this.look(id)));
@@ -182,7 +186,15 @@ export class Live {
 
   private async refresh(): Promise<void> {
     if (this.stopped || document.hidden || this.store.connection !== "live") return;
-    if (this.store.members.length > REFRESH_LIMIT) return;
+    if (this.store.members.length > REFRESH_LIMIT) {
+      const watched = this.store.watched();
+      const some = Array.from({ length: Math.min(PATROL, watched.length) }, (_, step) => {
+        return watched[(this.patrol + step) % watched.length] ?? "";
+      });
+      this.patrol += some.length;
+      await Promise.all(some.map((id) => this.look(id)));
+      return;
+    }
     try {
       const page = await call<WorkspacePage>("GET", paths.workspaces, { query: { limit: REFRESH_LIMIT } });
       // older than what the events have told meanwhile: its statuses must not win

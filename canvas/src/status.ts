@@ -65,6 +65,15 @@ export function countsInWords(counts: Counts): string {
   return parts.join(", ") || "nobody";
 }
 
+const TASK_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** What it does, in words: its own, else that it works on a task, else its phase. */
+export function doing(workspace: WorkspaceView): string {
+  const task = workspace.current_task ?? "";
+  if (TASK_ID.test(task)) return `works on a task${workspace.phase ? ` (${workspace.phase})` : ""}`;
+  return task || (workspace.phase ?? "");
+}
+
 /** The sentence under the pill: why it is not online; "" when there is nothing to say. */
 export function reason(workspace: WorkspaceView): string {
   const first = workspace.conditions[0];

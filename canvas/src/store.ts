@@ -46,6 +46,9 @@ class Topic {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
   };
+  get heard(): boolean {
+    return this.listeners.size > 0;
+  }
   tell(): void {
     for (const listener of [...this.listeners]) listener();
   }
@@ -94,6 +97,11 @@ export class FleetStore {
 
   changesOf(id: string): number {
     return this.changes.get(id) ?? 0;
+  }
+
+  /** Those that something on the screen shows. */
+  watched(): string[] {
+    return [...this.each].filter(([, topic]) => topic.heard).map(([id]) => id);
   }
 
   subscribeTo(id: string, listener: Listener): Listener {

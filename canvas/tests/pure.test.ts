@@ -4,7 +4,7 @@ import { matcher } from "../src/filter";
 import { RULES, STATUSES, type Status, SYMPTOMS } from "../src/generated";
 import { after, over, type Turn, textAfter } from "../src/panel/conversation";
 import { spans, statusOf, uptime } from "../src/panel/uptime";
-import { countsInWords, isTrouble, LOOKS, noCounts, reason, severity } from "../src/status";
+import { countsInWords, doing, isTrouble, LOOKS, noCounts, reason, severity } from "../src/status";
 import { ago, duration } from "../src/time";
 import { event, flip, task, update, workspace } from "./made";
 
@@ -35,6 +35,16 @@ describe("statuses", () => {
     expect(reason(workspace("a", { conditions: [condition] }))).toBe(RULES.wedged.opens);
     expect(reason(workspace("a", { conditions: [{ ...condition, detail: "stopped" }] }))).toBe("stopped");
     for (const symptom of SYMPTOMS) expect(RULES[symptom].opens).not.toBe("");
+  });
+});
+
+describe("what it does", () => {
+  it("is in words, never a number", () => {
+    expect(doing(workspace("a", { current_task: "reads", phase: "tool" }))).toBe("reads");
+    expect(doing(workspace("a", { current_task: "", phase: "idle" }))).toBe("idle");
+    const id = "b9fa1c73-f1e6-4d26-9735-4fc275be196e";
+    expect(doing(workspace("a", { current_task: id, phase: "tool" }))).toBe("works on a task (tool)");
+    expect(doing(workspace("a", { current_task: null, phase: null }))).toBe("");
   });
 });
 

@@ -1,7 +1,6 @@
 /** The graph: teams as frames, workspaces as cards, live exchanges as edges. Only what the window shows is mounted. */
 
 import {
-  Background,
   Controls,
   type Edge,
   type Node,
@@ -33,7 +32,8 @@ const edgeTypes = { exchange: ExchangeEdge };
 /** below it teams are tiles */
 const NEAR = 0.35;
 /** how far beyond the window cards are mounted, in its own size */
-const MARGIN = 0.15;
+const MARGIN = 0.2;
+const PRO = { hideAttribution: true };
 /** an edge without anything new cools and goes, milliseconds */
 const EDGE_LIFE = 60_000;
 const ARROWS: Record<string, Direction> = {
@@ -81,11 +81,26 @@ function Graph() {
   const nodes = useStable(useMemo(() => nodesOf(layout, shown, near), [layout, shown, near]));
   const edges = useEdges(shown.members);
 
-  const onMove = useCallback((event: unknown, next: Viewport) => {
-    if (event) moved.current = true;
+  // what is mounted reaches beyond the window: only a move that could leave that renders anything
+  const drawn = useRef(viewport);
+  const draw = useCallback((next: Viewport) => {
+    drawn.current = next;
     cancelAnimationFrame(frame.current);
     frame.current = requestAnimationFrame(() => setViewport(next));
   }, []);
+  const onMove = useCallback(
+    (event: unknown, next: Viewport) => {
+      if (event) moved.current = true;
+      const last = drawn.current;
+      const zoomed = next.zoom / last.zoom;
+      const width = (box.current?.clientWidth ?? innerWidth) * (MARGIN / 2);
+      const height = (box.current?.clientHeight ?? innerHeight) * (MARGIN / 2);
+      const far = Math.abs(next.x - last.x) > width || Math.abs(next.y - last.y) > height;
+      if (!event || far || zoomed > 1.04 || zoomed < 0.96) draw(next);
+    },
+    [draw],
+  );
+  const onMoveEnd = useCallback((_: unknown, next: Viewport) => draw(next), [draw]);
 
   // what is written on tiles keeps its size on the screen, however far away they are
   useEffect(() => {
@@ -191,6 +206,7 @@ function Graph() {
         nodeTypes={nodeTypes}
         edgeTypes={edgeTypes}
         onMove={onMove}
+        onMoveEnd={onMoveEnd}
         onPaneClick={closePanel}
         minZoom={0.03}
         maxZoom={2}
@@ -200,7 +216,7 @@ function Graph() {
         edgesFocusable={false}
         elementsSelectable={false}
         disableKeyboardA11y
-        proOptions={{ hideAttribution: true }}
+        proOptions={PRO}
       >
         <svg className="defs" aria-hidden="true">
           <defs>
@@ -217,13 +233,7 @@ function Graph() {
             </marker>
           </defs>
         </svg>
-        <Background gap={32} />
-        <Controls
-          showInteractive={false}
-          position="bottom-left"
-          fitViewOptions={{ padding: 0.05 }}
-          onFitView={() => fitAll(true)}
-        />
+        <Controls showInteractive={false} position="bottom-left" onFitView={() => fitAll(true)} />
       </ReactFlow>
     </div>
   );

@@ -5,7 +5,7 @@ import { memo } from "react";
 import { matcher } from "../filter";
 import { go, useFilter, useIsSelected } from "../place";
 import { Pill } from "../shell/Pill";
-import { isTrouble, reason } from "../status";
+import { doing, isTrouble, reason } from "../status";
 import { useWorkspace } from "../store";
 import { focusedId, onCardFocus } from "./roving";
 
@@ -16,7 +16,6 @@ function Card({ id }: NodeProps) {
   if (!workspace) return null;
   const trouble = isTrouble(workspace.status);
   const why = reason(workspace);
-  const doing = workspace.current_task || workspace.phase || "";
   return (
     <button
       type="button"
@@ -36,7 +35,7 @@ function Card({ id }: NodeProps) {
         <span className="card-why">{why}</span>
       ) : (
         <span className="card-doing">
-          {workspace.restart_pending ? "restart ordered" : workspace.note || doing}
+          {workspace.restart_pending ? "restart ordered" : workspace.note || doing(workspace)}
         </span>
       )}
     </button>

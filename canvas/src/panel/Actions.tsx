@@ -3,6 +3,7 @@
 import { useRef, useState } from "react";
 import { call, inWords } from "../api";
 import { paths, type RestartReply, type WorkspaceView } from "../generated";
+import { doing } from "../status";
 
 export function Actions({ workspace }: { workspace: WorkspaceView }) {
   const [asking, setAsking] = useState<"restart" | "remove" | null>(null);
@@ -29,9 +30,11 @@ export function Actions({ workspace }: { workspace: WorkspaceView }) {
   };
 
   const running = workspace.active_tasks ?? 0;
+  const named = workspace.current_task && doing(workspace) === workspace.current_task;
+  const task = named ? ` (${workspace.current_task})` : "";
   const interrupts =
     running > 0
-      ? `It interrupts ${running === 1 ? "the task" : `${running} tasks`} that it works on${workspace.current_task ? ` (${workspace.current_task})` : ""}; what allows it is done again.`
+      ? `It interrupts ${running === 1 ? "the task" : `${running} tasks`} that it works on${task}; what allows it is done again.`
       : "It works on nothing now.";
 
   return (

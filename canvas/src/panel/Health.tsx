@@ -2,7 +2,7 @@
 
 import { RULES, type WorkspaceView } from "../generated";
 import { Pill } from "../shell/Pill";
-import { ago, duration } from "../time";
+import { duration } from "../time";
 
 /** each witness's name, and what it is asked */
 const WITNESSES: Record<string, [string, string]> = {
@@ -22,13 +22,17 @@ export function Health({ workspace }: { workspace: WorkspaceView }) {
         <h3 id="conditions">Open conditions</h3>
         {workspace.conditions.length === 0 && <p>None: nobody has anything to say against it.</p>}
         <ul className="conditions">
-          {workspace.conditions.map((condition) => (
+          {workspace.conditions.map((condition, index) => (
             <li key={condition.symptom}>
-              <Pill status={condition.status} /> <strong>{condition.symptom}</strong>{" "}
-              <span className="dim">
-                said by {condition.witness}, since {ago(condition.since, now)}
-              </span>
-              <p>{condition.detail || RULES[condition.symptom].opens}</p>
+              <p>
+                <Pill status={condition.status} /> <strong>{condition.symptom}</strong>{" "}
+                <span className="dim">
+                  said by {condition.witness}, for{" "}
+                  {duration(Math.max(0, now - Date.parse(condition.since)) / 1000)}
+                </span>
+              </p>
+              {/* the first one's words stand in the panel's head */}
+              {index > 0 && <p>{condition.detail || RULES[condition.symptom].opens}</p>}
               <p className="dim">Closes by: {RULES[condition.symptom].closes}.</p>
             </li>
           ))}

@@ -102,7 +102,7 @@ function Incident({ id, tick }: { id: string; tick: number }) {
                   {duration(Math.abs(step.after))}
                 </time>
                 <span>
-                  <strong>{step.status ?? step.kind}</strong> {step.text}
+                  <strong>{step.status ?? step.kind.replaceAll("_", " ")}</strong> {step.text}
                   {step.action && <span className="detail">→ {step.action}</span>}
                 </span>
               </li>

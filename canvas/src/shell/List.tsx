@@ -3,7 +3,7 @@
 import { type KeyboardEvent, useMemo, useRef, useState } from "react";
 import { matcher } from "../filter";
 import { go, useSpot } from "../place";
-import { isTrouble, reason, severity } from "../status";
+import { doing, isTrouble, reason, severity } from "../status";
 import { fleet, useCounts, useMembers, useWorkspace } from "../store";
 import { Pill } from "./Pill";
 
@@ -96,7 +96,7 @@ function Row({ id }: { id: string }) {
       <td>
         <Pill status={workspace.status} />
       </td>
-      <td>{workspace.current_task || workspace.phase}</td>
+      <td>{doing(workspace)}</td>
       <td className="row-why">{isTrouble(workspace.status) ? reason(workspace) : workspace.note}</td>
     </tr>
   );

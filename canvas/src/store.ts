@@ -301,10 +301,10 @@ export class FleetStore {
   }
 
   private restructure(): void {
-    this.members = [...this.byId.values()].sort(
-      (one, other) =>
-        Date.parse(one.created_at) - Date.parse(other.created_at) || (one.id < other.id ? -1 : 1),
-    );
+    this.members = [...this.byId.values()]
+      .map((workspace) => ({ workspace, at: Date.parse(workspace.created_at) }))
+      .sort((one, other) => one.at - other.at || (one.workspace.id < other.workspace.id ? -1 : 1))
+      .map(({ workspace }) => workspace);
     this.recount();
     this.structureTopic.tell();
   }

@@ -427,6 +427,18 @@ def test_what_the_worker_can_not_take_goes_back() -> None:
     assert (back.task_id, back.begun) == ("c", False)
 
 
+def test_places_that_canceled_turns_keep_are_not_offered() -> None:
+    scene = Scene()
+    scene.do(welcome())
+    scene.do(ev.RoomTold(1, 5))  # not ready yet: nothing is offered
+    assert only_beat(scene.do(ev.WorkerStarted(1, 77)) or scene.wait()).capacity == 0
+    assert only_beat(scene.do(ev.WorkerReady(1, 2))).capacity == 2
+    assert only_beat(scene.do(ev.RoomTold(1, 0), after=1.0)).capacity == 0
+    (back,) = sent(scene.do(deliver("a")))
+    assert (back.task_id, back.begun) == ("a", False)
+    assert only_beat(scene.do(ev.RoomTold(1, 10**9), after=1.0)).capacity == 64
+
+
 def test_a_stalled_worker_gets_no_task() -> None:
     scene = ticking(Scene().running())
     scene.pass_by(3.0)
@@ -774,6 +786,7 @@ TEXTS = st.sampled_from(["", "a", "b"])
 EVENTS = st.one_of(
     st.builds(ev.WorkerStarted, GENERATIONS, st.just(7)),
     st.builds(ev.WorkerReady, GENERATIONS),
+    st.builds(ev.RoomTold, GENERATIONS, st.integers(-1, 100)),
     st.builds(ev.WorkerWedged, GENERATIONS, TEXTS),
     st.builds(ev.WorkerCleared, GENERATIONS),
     st.builds(ev.WorkerTicked, GENERATIONS),

@@ -82,6 +82,10 @@ async def bench() -> AsyncIterator[Bench]:
     yield Bench()
 
 
+def chunk(task: str) -> Chunk:
+    return Chunk(task_id=task, generation=3, attempt=1, index=0, kind="text", text="...")
+
+
 def says(*outputs: Output | BaseException) -> Script:
     async def script(turn: Turn) -> AsyncGenerator[Output, None]:
         for output in outputs:
@@ -294,15 +298,65 @@ async def test_a_turn_that_ends_although_it_was_canceled_says_how_it_ended() -> 
     assert await bench.ending() == Finished(**KEY, state="completed", text="just done")
 
 
-async def test_a_cancel_that_is_ignored_is_told_all_the_same_and_ends_in_a_wedge() -> None:
+async def test_a_cancel_that_nothing_can_enforce_costs_its_place_and_nobody_elses_turn() -> None:
+    endless, other, notes = Endless(ignores=True), Endless(), []
+    scripts = iter([endless, other, echo])
+
+    def script(turn: Turn) -> AsyncGenerator[Output, None]:
+        return next(scripts)(turn)
+
+    bench = Bench(Scripted(script, capacity=2), cancel_timeout=0.1)
+    bench.executor.note = notes.append
+    bench.work.deliver(order())
+    bench.work.deliver(order("T2"))
+    await endless.started.wait()
+    await other.started.wait()
+    bench.work.cancel(cancel())
+    assert await bench.ending() == Finished(**KEY, state="canceled", text="")
+    # before the end, which makes the place look free
+    assert bench.sent[-2:] == [pipe.Room(capacity=1), bench.told()[-1]]
+    assert notes == ["a turn that was told to end goes on: 1 of 2 places taken"]
+    await bench.watch.look()
+    assert bench.executor.probes == 1
+    assert (bench.flag.reason, bench.watch.unable(), bench.told("T2")[-1]) == (None, "", chunk("T2"))
+    bench.work.deliver(order("T3"))
+    assert await bench.ending("T3") == HandedBack(
+        task_id="T3", generation=3, attempt=1, begun=False, reason="busy: 2 of 2 turns are on"
+    )
+    endless.released.set()
+    async with asyncio.timeout(5):
+        while bench.work.on > 1:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    assert (bench.sent[-1], notes[-1]) == (pipe.Room(capacity=2), "")
+    bench.work.deliver(order("T4"))
+    assert isinstance(await bench.ending("T4"), Finished)
+    bench.work.cancel(cancel("T2"))
+    await bench.idle()
+
+
+async def test_a_cancel_that_nothing_can_enforce_has_the_runtime_probed_the_way_work_goes() -> None:
+    endless = Endless(ignores=True)
+    bench = Bench(Scripted(endless), cancel_timeout=0.1)
+    bench.work.deliver(order())
+    await endless.started.wait()
+    bench.executor.failing = TurnError("no thread is free")
+    bench.work.cancel(cancel())
+    assert await bench.ending() == Finished(**KEY, state="canceled", text="")
+    await bench.watch.look()
+    assert bench.flag.reason == "runtime failed 2 probes: no thread is free"
+    endless.released.set()
+    await bench.idle()
+
+
+async def test_a_drain_waits_for_no_turn_that_was_told_as_canceled() -> None:
     endless = Endless(ignores=True)
     bench = Bench(Scripted(endless), cancel_timeout=0.1)
     bench.work.deliver(order())
     await endless.started.wait()
     bench.work.cancel(cancel())
-    assert await bench.ending() == Finished(**KEY, state="canceled", text="")
-    await bench.watch.look()
-    assert bench.flag.reason == "a canceled turn did not end within 0.1 s"
+    await bench.ending()
+    async with asyncio.timeout(5):
+        await bench.work.drain(600, 0.1)
     endless.released.set()
     await bench.idle()
 

@@ -411,6 +411,43 @@ def of(frame: object, task: str) -> bool:
     return isinstance(frame, Finished | HandedBack) and frame.task_id == task
 
 
+async def test_canceling_functions_that_hear_nothing_costs_nobody_else_anything(
+    start: Callable[..., object], tmp_path: Path
+) -> None:
+    (tmp_path / "deaf.py").write_text(
+        "import pathlib, time\n"
+        "def answer(text):\n"
+        "    while not pathlib.Path(text).exists(): time.sleep(0.01)\n"
+        "    return 'done'\n"
+    )
+    worker: Process = await start("python", "deaf:answer", capacity="3", cancel_timeout="0.1")
+    await worker.ready()
+    worker.give(order("innocent", "go"))
+    for number in range(2):
+        worker.give(order(f"T{number}", "stay"))
+        await worker.until(lambda number=number: [one for one in worker.frames if begun(one, f"T{number}")])
+        worker.give(cancel(f"T{number}"))
+        await worker.until(lambda number=number: [one for one in worker.frames if of(one, f"T{number}")])
+    assert [one for one in worker.frames if isinstance(one, pipe.Room)] == [
+        pipe.Room(capacity=2),
+        pipe.Room(capacity=1),
+    ]
+    (tmp_path / "go").touch()
+    await worker.until(lambda: [one for one in worker.frames if of(one, "innocent")])
+    ends = [one for one in worker.frames if isinstance(one, Finished | HandedBack)]
+    assert [(one.task_id, one.state) for one in ends] == [
+        ("T0", "canceled"), ("T1", "canceled"), ("innocent", "completed"),
+    ]  # fmt: skip
+    (tmp_path / "stay").touch()
+    await worker.until(lambda: pipe.Room(capacity=3) in worker.frames)
+    assert not [one for one in worker.frames if isinstance(one, pipe.Wedged)]
+    assert not [one for one in worker.frames if isinstance(one, pipe.Canary) and one.failures]
+
+
+def begun(frame: object, task: str) -> bool:
+    return isinstance(frame, Begun) and frame.task_id == task
+
+
 async def test_a_runtime_that_ignores_a_cancel_is_replaced(start: Callable[..., object]) -> None:
     worker: Process = await start("command", runtime("stubborn"), mode="ndjson", cancel_timeout="0.3")
     await worker.ready()

@@ -41,6 +41,12 @@ class Ready(Struct, kw_only=True, tag="ready"):
     capacity: int = 1
 
 
+class Room(Struct, kw_only=True, tag="room"):
+    """From here on it takes `capacity` tasks at a time: canceled turns that go on keep their places until they end."""
+
+    capacity: int
+
+
 class Canary(Struct, kw_only=True, tag="canary"):
     """A probe of the runtime ended. failures: failed ones in a row, 0 when it passed."""
 
@@ -99,6 +105,7 @@ FromWorker = (
     Tick
     | Phase
     | Ready
+    | Room
     | Canary
     | Recovered
     | Note

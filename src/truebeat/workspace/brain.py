@@ -151,7 +151,7 @@ class Brain:
             case ev.PhaseChanged() if self.stage is not Stage.STOPPING:
                 self._enter(event.name[:PHASE_LIMIT], event.current_task, event.bound)
                 self._uplink.beat_soon()
-            case ev.OutcomesChanged() | ev.CanaryTold() | ev.NoteTold():
+            case ev.OutcomesChanged() | ev.CanaryTold() | ev.NoteTold() | ev.RoomTold():
                 when = known.told(event, now)
                 if when:
                     (self._uplink.beat if when == "now" else self._uplink.beat_soon)()

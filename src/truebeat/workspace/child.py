@@ -191,6 +191,8 @@ def event_of(frame: worker_frames.FromWorker | pipe.Garbage, generation: int) ->
             return ev.PhaseChanged(generation, frame.name, frame.current_task, frame.bound)
         case worker_frames.Ready():
             return ev.WorkerReady(generation, frame.capacity)
+        case worker_frames.Room():
+            return ev.RoomTold(generation, frame.capacity)
         case worker_frames.Canary():
             return ev.CanaryTold(generation, frame.failures, frame.detail)
         case worker_frames.Recovered():

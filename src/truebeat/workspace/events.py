@@ -124,6 +124,13 @@ class OutcomesChanged(NamedTuple):
     sample_error: str
 
 
+class RoomTold(NamedTuple):
+    """It takes `capacity` tasks at a time from here on."""
+
+    generation: int
+    capacity: int
+
+
 WorkerEvent = (
     WorkerStarted
     | WorkerReady
@@ -140,6 +147,7 @@ WorkerEvent = (
     | CanaryTold
     | RepairTold
     | NoteTold
+    | RoomTold
     | TaskTold
 )
 

@@ -47,7 +47,8 @@ class Repair:
         self._executor = executor
         self._turns = turns
         self._prober = prober
-        self._offered = offered and type(executor).recover is not Executor.recover
+        #: whether there is anything to try
+        self.offered = offered and type(executor).recover is not Executor.recover
         self._times: deque[float] = deque(maxlen=LIMIT)
 
     async def run(self, reason: str, interrupt: Callable[[str], Awaitable[bool]]) -> str | None:
@@ -57,7 +58,7 @@ class Repair:
         """
         clock, evidence = self._turns.evidence.clock, self._turns.evidence
         spent = len(self._times) == LIMIT and clock.monotonic() - self._times[0] < WINDOW
-        if not self._offered or spent:
+        if not self.offered or spent:
             # nobody waits for turns that can't end: they are told to be interrupted, and the process ends
             with suppress(TimeoutError):
                 async with asyncio.timeout(_A_MOMENT):

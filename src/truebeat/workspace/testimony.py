@@ -56,7 +56,7 @@ class Known:
         if tick.counters is not None:
             self._counters = tick.counters
 
-    def told(self, event: ev.OutcomesChanged | ev.CanaryTold | ev.NoteTold, now: float) -> str:
+    def told(self, event: ev.OutcomesChanged | ev.CanaryTold | ev.NoteTold | ev.RoomTold, now: float) -> str:
         """Something for the beat: "now" if that should be told at once, "soon" if shortly, "" if with the next one."""
         match event:
             case ev.OutcomesChanged():
@@ -71,6 +71,9 @@ class Known:
                 if event.text == self.note:
                     return ""
                 self.note = event.text
+            case ev.RoomTold():
+                if self.ready:
+                    self.capacity = min(max(event.capacity, 0), CAPACITY_LIMIT)
         return "soon"
 
     def stall(self, bound: float) -> str:

@@ -112,6 +112,11 @@ class Watch:
             return f"the runtime is being repaired: {self._accusation}"
         return f"wedged: {self._flag.reason}" if self._flag.reason is not None else ""
 
+    @property
+    def mends(self) -> bool:
+        """Whether an accusation can end in more than a new worker: a runtime can be replaced, or there is a repair."""
+        return self._executor.runtime_pid is not None or self._repair.offered
+
     def ask(self) -> None:
         """Probe now."""
         self._asked = True

@@ -3,7 +3,9 @@
 - A task is taken only while there is room and the runtime is not under suspicion; else it is handed back untouched.
 - An error is a failed task. What a broken runtime interrupted is no fault of the task: it is handed back as begun.
 - A cancel closes the turn's generator. One that does not end within `cancel_timeout` seconds is told as canceled all
-  the same, and the watch hears of it: a runtime that ignores an interrupt has to be repaired.
+  the same. A runtime that can be replaced or repaired is accused of ignoring interrupts. Elsewhere (a Python function,
+  which nothing can stop) the turn keeps its place until it ends, and a probe says whether more is wrong: what one
+  sender cancels must not cost the others their turns.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from truebeat.protocol.delivery import Cancel, Deliver, HandedBack
+from truebeat.protocol.pipe import Room
 from truebeat.tools.place import Here, enter
 from truebeat.workspace.attempt import Attempt
 from truebeat.workspace.executors.base import AnsweredError, InputRequired, InterruptedTurnError, Turn, TurnError
@@ -44,6 +47,8 @@ class _Run:
         #: why it was told to end, and when (the loop's time)
         self.asked = ""
         self.asked_at = 0.0
+        #: it was told to be over, goes on, and keeps its place
+        self.lingers = False
 
     def ask(self, why: str, *, cancels: bool = True) -> None:
         """Once: a second cancellation would interrupt the turn's own cleaning up."""
@@ -135,7 +140,7 @@ class Work:
     async def drain(self, patience: float, closing: float) -> None:
         """No new task; the present ones get `patience` seconds, then they are handed back and get `closing` to end."""
         self._stopping = True
-        tasks = {run.task for run in self._runs.values()}
+        tasks = {run.task for run in self._runs.values() if not run.lingers}
         if tasks:
             await asyncio.wait(tasks, timeout=patience)
         self._cancel_timeout = min(self._cancel_timeout, closing)
@@ -214,19 +219,35 @@ class Work:
     def _forget(self, key: tuple[str, int]) -> None:
         run = self._runs.pop(key)
         self._ended.append(key)
+        if run.lingers:
+            self._tell_room()
         # one that was canceled before its first step could not tell
         if run.asked == "canceled":
             run.attempt.finish("canceled", "")
         run.attempt.hand_back(run.asked or "the turn ended without a word")
 
     def _bound(self, run: _Run) -> None:
-        """It was told to end; if it does not, the runtime is accused."""
+        """It was told to end; if it does not, the runtime is accused or the place lost."""
         waiter = asyncio.get_running_loop().create_task(self._wait_for_end(run))
         self._waiters.add(waiter)
         waiter.add_done_callback(self._waiters.discard)
 
     async def _wait_for_end(self, run: _Run) -> None:
         done, _ = await asyncio.wait({run.task}, timeout=self._cancel_timeout)
-        if not done:
+        if done:
+            return
+        if self._watch.mends:
             run.attempt.finish("canceled", "")
             self._watch.accuse(f"a {run.asked} turn did not end within {self._cancel_timeout:g} s")
+            return
+        run.lingers = True
+        # first the room: the end of the task would make it look free
+        self._tell_room()
+        run.attempt.finish("canceled", "")
+        self._watch.ask()
+
+    def _tell_room(self) -> None:
+        lost = sum(run.lingers for run in self._runs.values())
+        self._send(Room(capacity=max(self._capacity - lost, 0)))
+        turns = "a turn that was told to end goes on" if lost == 1 else f"{lost} turns that were told to end go on"
+        self._executor.note(f"{turns}: {lost} of {self._capacity} places taken" if lost else "")

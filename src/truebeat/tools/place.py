@@ -1,7 +1,7 @@
 """Where the tools act from: a server, a workspace, its token; and the turn that is on.
 
 Code inside a turn need not say who it is: the worker and the embedded workspace enter the turn's place into its
-context, which tasks and pool threads that the turn starts inherit.
+context, which tasks and `asyncio.to_thread` inherit.
 """
 
 from __future__ import annotations

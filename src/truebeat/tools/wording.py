@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 #: characters of a name and of a line of text that are quoted
 NAME_LIMIT: Final = 200
 SUMMARY_LIMIT: Final = 200
+ERROR_LIMIT: Final = 600
 #: peers that an error lists
 PEERS_TOLD: Final = 20
 
@@ -40,7 +41,8 @@ def delegation(view: DelegationView, *, waited: bool, peers: Sequence[Peer] = ()
     elif view.ended_at is not None:
         head = f"Delegation {identity} to {name} ended: {view.state}."
         if view.status == "failed":
-            head += " What came back says why. Ask another peer, do it yourself, or tell who asked you."
+            why = "What came back says why." if view.result is not None else f"It says: {quoted(view.error, ERROR_LIMIT)}."
+            head += f" {why} Ask another peer, do it yourself, or tell who asked you."
     elif view.availability is not None and not view.availability.able:
         head = (
             f"{name} can't work now: {facts(view.availability)} Delegation {identity} is kept and stays queued; it is "
@@ -128,7 +130,7 @@ def _alternatives(view: DelegationView, found: Sequence[Peer]) -> str:
 
 def refusal(error: TruebeatError, found: Sequence[Peer] = ()) -> str:
     """What was wrong and what to do; `found`: whom one may ask, where the target was the trouble."""
-    head = f"Refused ({error.code}): {quoted(error.message, 600)}"
+    head = f"Refused ({error.code}): {quoted(error.message, ERROR_LIMIT)}"
     advice = ADVICE.get(str(error.facts.get("why", "")), ADVICE.get(error.code, ""))
     listed = ""
     if error.code in {"not_found", "forbidden", "gone"} and found:

@@ -75,6 +75,37 @@ def test_a_punctual_tick_extends_nothing(doubt):
     assert doubt.allowance(0) == 0
 
 
+def test_what_an_outage_hid_extends_the_lease_by_no_more_than_that(deadlines, doubt):
+    before, within, after = Lease(stamped=0), Lease(stamped=50), Lease(stamped=500)
+    doubt.works(2)
+    for second in range(40, 400):
+        doubt.lost(second)
+    assert doubt.blind
+    doubt.works(400)
+    assert not doubt.blind
+    for lease in (before, within, after):
+        deadlines.watch(lease)
+    assert list(deadlines.due(407)) == []
+    assert list(deadlines.due(408)) == [before]
+    assert list(deadlines.due(409)) == []
+    assert list(deadlines.due(410)) == [within]
+    assert list(deadlines.due(510)) == [after]
+
+
+def test_hours_of_short_failures_are_not_forgotten_and_none_counts_twice(doubt):
+    for second in range(1000):
+        doubt.missed(1.0, second)
+        doubt.missed(0.5, second)
+    assert doubt.allowance(0) == pytest.approx(999)
+    assert doubt.allowance(900) == pytest.approx(99)
+
+
+def test_before_it_ever_worked_an_outage_begins_with_the_first_failure(doubt):
+    doubt.lost(5)
+    doubt.works(8)
+    assert doubt.allowance(0) == 3
+
+
 @pytest.mark.parametrize(
     ("silent", "watched", "mass"), [(2, 3, False), (7, 7, False), (8, 10, True), (8, 100, False), (40, 100, True)]
 )

@@ -32,7 +32,9 @@ class Judged:
             raise Unavailable("the database does not answer")
         self.heard.append((workspace_id, observation))
         lease = self.leases.get(workspace_id)
-        lease.settle(judge(lease.record, observation, now).record, lease.version)
+        verdict = judge(lease.record, observation, now)
+        lease.settle(verdict.record, lease.version)
+        return verdict
 
 
 class Rig:
@@ -177,9 +179,30 @@ async def test_a_lost_link_is_accused_after_its_grace_unless_it_comes_back(rig):
 
 async def test_silence_that_can_not_be_written_is_written_later(rig):
     one = rig.member()
+    await rig.pass_time(LEASE - 3)
+    rig.leases.doubt.works(rig.clock.monotonic())
     rig.judged.down = True
-    await rig.pass_time(LEASE + 3)
+    await rig.pass_time(6)
     assert rig.accused == []
     rig.judged.down = False
     await rig.pass_time(1.5)
+    assert rig.accused == []  # it is not known yet that the database answers
+    rig.leases.doubt.works(rig.clock.monotonic())
+    await rig.pass_time(2.5)
+    assert rig.accused == []  # while nothing could be written it may have been turned away
+    await rig.pass_time(2)
+    assert rig.accused == [one.id]
+
+
+async def test_nobody_is_accused_of_an_outage_of_the_database(rig):
+    one, fleet = rig.member(), [rig.member() for _ in range(20)]
+    rig.leases.doubt.works(rig.clock.monotonic())
+    await rig.pass_time(10, beating=fleet, step=0.4)
+    rig.leases.doubt.lost(rig.clock.monotonic())
+    await rig.pass_time(1000, step=0.4)  # everybody is turned away
+    rig.leases.doubt.works(rig.clock.monotonic())
+    await rig.pass_time(20, step=0.4)
+    assert rig.accused == []
+    assert rig.watch.suspended == ""
+    await rig.pass_time(30, beating=fleet, step=0.4)
     assert rig.accused == [one.id]

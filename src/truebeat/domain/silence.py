@@ -81,14 +81,42 @@ class Doubt:
     """What the observer itself missed: stops, slow ticks, outages of what it depends on."""
 
     def __init__(self) -> None:
+        #: (since, until), apart from each other, oldest first
         self._missed: deque[tuple[float, float]] = deque(maxlen=64)
+        self._blind_since: float | None = None
+        #: when what the observer depends on last worked
+        self._worked_at: float | None = None
         #: when the observer last ticked
         self._ticked: float | None = None
 
     def missed(self, seconds: float, now: float) -> None:
         """The observer was blind for `seconds` until `now`."""
-        if seconds > 0:
-            self._missed.append((now, seconds))
+        if seconds <= 0:
+            return
+        since = now - seconds
+        while self._missed and self._missed[-1][1] >= since:
+            earlier, _ = self._missed.pop()
+            since = min(since, earlier)
+        self._missed.append((since, now))
+
+    def lost(self, now: float) -> None:
+        """What the observer depends on failed: whoever beats may be turned away. It is blind until that works again,
+        and was so since it last worked.
+        """
+        if self._blind_since is None:
+            self._blind_since = now if self._worked_at is None else self._worked_at
+
+    def works(self, now: float) -> None:
+        """What the observer depends on works."""
+        if self._blind_since is not None:
+            self.missed(now - self._blind_since, now)
+            self._blind_since = None
+        self._worked_at = now
+
+    @property
+    def blind(self) -> bool:
+        """Nobody's silence means anything now."""
+        return self._blind_since is not None
 
     def tick(self, expected: float, now: float) -> float:
         """A tick due at `expected` came at `now`. Returns the lag that was counted, 0 if it was tolerable."""
@@ -101,7 +129,7 @@ class Doubt:
 
     def allowance(self, stamped: float) -> float:
         """Seconds by which a lease stamped at `stamped` is extended: all that was missed since."""
-        return sum(seconds for at, seconds in self._missed if at > stamped)
+        return sum(until - max(since, stamped) for since, until in self._missed if until > stamped)
 
     def unseen(self, since: float, now: float) -> float:
         """Seconds missed since `since`, with a stop that is only just over and that no tick has counted yet."""

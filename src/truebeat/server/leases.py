@@ -244,6 +244,10 @@ class Leases:
             lease.term = now + self.link_grace - lease.stamped
             self.deadlines.watch(lease)
 
+    def is_over(self, lease: Lease, now: float) -> bool:
+        """Whether its silence has lasted as long as it may, by an observer that has doubted itself."""
+        return not self.doubt.blind and now >= lease.deadline + self.doubt.allowance(lease.stamped)
+
     def take_dirty(self) -> list[Lease]:
         """The leases stamped since the last call."""
         taken, self.dirty = self.dirty, []

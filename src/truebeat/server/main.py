@@ -140,7 +140,7 @@ class App:
         self.task_rescuer = TaskRescuer(database, self.ledger, clock)
         self.duties = Duties(clock)
         self.silence_watch = SilenceWatch(self.leases, self.health, clock)
-        self.lease_flusher = LeaseFlusher(database, self.leases)
+        self.lease_flusher = LeaseFlusher(database, self.leases, clock)
         self.event_pruner = EventPruner(database, clock, retention=settings.event_retention)
         self.task_pruner = TaskPruner(database, clock, retention=settings.task_retention)
         self.incident_keeper = IncidentKeeper(database, self.incidents, clock, retention=settings.event_retention)
@@ -157,6 +157,7 @@ class App:
         self.stuck_restarter = StuckRestarter(
             self.leases, self.health, self.link.probe, clock, restart_after=settings.restart_after
         )
+        self.tokens.on_unavailable = lambda: self.leases.doubt.lost(clock.monotonic())
         self.health.on_restart.append(self.link.order_restart)
         self.health.on_removed.append(self.link.retire)
         self.health.on_removed.append(self.task_rescuer.on_removed)

@@ -9,7 +9,7 @@ import structlog
 
 from truebeat.domain.health import LeaseExpired, ProvisioningExpired, Symptom
 from truebeat.domain.silence import is_mass_silence
-from truebeat.errors import Gone, NotFound, TruebeatError
+from truebeat.errors import Gone, NotFound, TruebeatError, Unavailable
 from truebeat.server.background.tasks import spawn
 from truebeat.server.store.events import NewEvent
 
@@ -56,14 +56,16 @@ class SilenceWatch:
         if lag:
             log.warning("the server was stopped or slow; every lease is extended", seconds=round(lag, 2))
         due = list(self._leases.deadlines.due(now))
+        if self._leases.doubt.blind:
+            self._again(due, now)
+            return []
         if not due and not self.suspended:
             return []
         silent, watched = self._leases.silent_share(now)
         believed = bool(self.suspended) and silent < watched and now - self._suspended_at > SUSPEND_LIMIT
         if is_mass_silence(silent, watched) and not believed:
             self._suspend(silent, watched, now)
-            for lease in due:
-                self._leases.deadlines.retry(lease, now + RETRY)
+            self._again(due, now)
             return []
         if self.suspended and not believed:
             log.warning("mass silence is over; expiry goes on")
@@ -74,6 +76,10 @@ class SilenceWatch:
     async def expire(self, due: list[Lease], now: float) -> None:
         """Tell the judge. What can't be written is looked at again later."""
         await asyncio.gather(*(self._expire(lease, now) for lease in due))
+
+    def _again(self, leases: list[Lease], now: float) -> None:
+        for lease in leases:
+            self._leases.deadlines.retry(lease, now + RETRY)
 
     def _suspend(self, silent: int, watched: int, now: float) -> None:
         if not self.suspended:
@@ -97,9 +103,14 @@ class SilenceWatch:
             else LeaseExpired(max(now - lease.stamped, 0.0))
         )
         try:
-            await self._health.observe(lease.id, observation, self._clock.now())
+            verdict = await self._health.observe(lease.id, observation, self._clock.now())
         except (NotFound, Gone):
             return
         except TruebeatError as error:
             log.warning("silence could not be written", workspace=lease.id, reason=error.message)
-            self._leases.deadlines.retry(lease, now + RETRY)
+            if isinstance(error, Unavailable):
+                self._leases.doubt.lost(self._clock.monotonic())
+            self._again([lease], now)
+            return
+        if not verdict.changed and not self._leases.is_over(lease, self._clock.monotonic()):
+            self._again([lease], now)

@@ -216,8 +216,10 @@ class Health:
         book = IncidentBook(self._clock)
         for item in batch:
             before = records.get(item.lease, item.lease.record)
-            if isinstance(item.observation, LeaseExpired) and self._clock.monotonic() < item.lease.deadline:
-                item.verdict = Verdict(before)  # it beat while this waited to be written
+            if isinstance(item.observation, LeaseExpired) and not self._leases.is_over(
+                item.lease, self._clock.monotonic()
+            ):
+                item.verdict = Verdict(before)  # while this waited to be written it beat, or could not be heard
                 continue
             item.verdict = judge(before, item.observation, item.now)
             if not item.verdict.changed:

@@ -28,6 +28,7 @@ from truebeat.server.store import workspaces as workspace_store
 from truebeat.server.store.tokens import TokenRow
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from truebeat.clock import Clock
@@ -67,6 +68,8 @@ class Tokens:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        #: called when somebody was turned away only because the database did not answer
+        self.on_unavailable: Callable[[], None] = lambda: None
         #: keyed by the raw Authorization header
         self._known: dict[bytes, _Known] = {}
         #: raised by every revocation: a check that was under way meanwhile is not cached
@@ -114,6 +117,7 @@ class Tokens:
             entry = self._known.get(header)
             if entry is not None and self._clock.monotonic() < entry.good_until:
                 return entry.principal
+            self.on_unavailable()
             raise
         except (Unauthenticated, Gone):
             self._known.pop(header, None)

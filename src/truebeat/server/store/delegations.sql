@@ -200,12 +200,12 @@ FROM up
 ORDER BY step
 
 -- name: working
--- Tasks that a worker of the workspace has begun, with how deep they are.
+-- Tasks that a worker of the workspace has, with how deep they are. Also before its word that it began one is on disk.
 SELECT tasks.id, tasks.attempt, coalesce(delegations.depth, 0) AS depth
 FROM tasks
 LEFT JOIN delegations ON delegations.task_id = tasks.id
-WHERE tasks.workspace_id = $1 AND tasks.generation IS NOT NULL AND tasks.state = 'working'
-ORDER BY 3 DESC, tasks.place
+WHERE tasks.workspace_id = $1 AND tasks.generation IS NOT NULL
+ORDER BY tasks.state DESC, 3 DESC, tasks.place
 
 -- name: below
 -- Open delegations that were made because of task $1, and because of those, and so on down.

@@ -14,6 +14,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "stands"))
 from hostile_results import CANARY, RESULTS, TEXTS, assert_only_data, result
 
 from truebeat.domain import envelope
+from truebeat.protocol.delivery import Deliver, Sender
+from truebeat.workspace import pipe
 from truebeat.workspace.executors.base import Turn
 from truebeat.workspace.executors.claude_tools import prompt
 from truebeat.workspace.executors.ndjson import encode_line, turn_line
@@ -71,6 +73,23 @@ def test_a_turn_of_an_ndjson_runtime(name: str) -> None:
     assert read["text"] == "go on"
     assert read["results"][0]["text"] == RESULTS[name].text
     assert_only_data(read["results_text"], [RESULTS[name]])
+
+
+def test_the_turn_of_a_python_function_has_them_as_they_were() -> None:
+    """Down the link and the pipe, whose lines no result can end, into `turn.results`."""
+    order = Deliver(
+        task_id="t",
+        context_id="c",
+        generation=1,
+        attempt=1,
+        sender=Sender(kind="client", id="truebeat"),
+        text="go on",
+        results=list(RESULTS.values()),
+    )
+    (arrived,) = pipe.to_worker().feed(pipe.encode(order))
+    turn = Turn(arrived.text, results=tuple(arrived.results))
+    assert turn.results == tuple(RESULTS.values())
+    assert_only_data(prompt(turn), list(RESULTS.values()))
 
 
 @settings(max_examples=150, deadline=None)

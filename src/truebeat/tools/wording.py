@@ -41,7 +41,9 @@ def delegation(view: DelegationView, *, waited: bool, peers: Sequence[Peer] = ()
     elif view.ended_at is not None:
         head = f"Delegation {identity} to {name} ended: {view.state}."
         if view.status == "failed":
-            why = "What came back says why." if view.result is not None else f"It says: {quoted(view.error, ERROR_LIMIT)}."
+            why = f"It says: {quoted(view.error, ERROR_LIMIT)}."
+            if view.result is not None:
+                why = "What came back says why."
             head += f" {why} Ask another peer, do it yourself, or tell who asked you."
     elif view.availability is not None and not view.availability.able:
         head = (

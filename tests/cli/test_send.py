@@ -104,6 +104,10 @@ async def test_tasks_are_listed_shown_and_canceled(stand, capsys):
     listed = capsys.readouterr().out
     assert task["id"] in listed
     assert "one [red]" in listed
+    assert await cli("tasks") == Exit.OK
+    listed = capsys.readouterr().out
+    assert task["id"] in listed
+    assert "to ada" in listed
     assert await cli("tasks", task["id"]) == Exit.OK
     assert "one [red]" in capsys.readouterr().out
     assert await cli("cancel", task["id"]) == Exit.OK

@@ -166,6 +166,28 @@ async def test_pages(api, ada):
     assert [task["id"] for task in some["tasks"]] == [ids[0]]
 
 
+async def test_pages_of_the_whole_fleet(api, ada, bob):
+    viewer = await api.token(Role.VIEWER)
+    ids = [(await send(api, whose[0], text="secret plans"))["id"] for whose in (ada, bob, ada, bob, ada)]
+    await api("POST", f"/tasks/{ids[1]}/cancel")
+    found, after = [], ""
+    while after is not None:
+        page = (await api("GET", f"/tasks?limit=2&after={after}")).json()
+        assert page["total"] == 5
+        found += [task["id"] for task in page["tasks"]]
+        after = page["next"]
+    assert found[0] == ids[1]
+    assert sorted(found) == sorted(ids)
+    some = (await api("GET", "/tasks?state=canceled,failed")).json()
+    assert ([task["id"] for task in some["tasks"]], some["total"]) == ([ids[1]], 1)
+    changed = some["tasks"][0]["updated_at"]
+    assert (await api("GET", f"/tasks?updated_after={changed}")).json()["total"] == 0
+    seen = await api("GET", "/tasks", viewer)
+    assert (seen.json()["total"], "secret" in seen.text) == (5, False)
+    assert {task["workspace_id"] for task in (await api("GET", "/tasks", bob[1])).json()["tasks"]} == {bob[0]}
+    assert (await api("GET", "/tasks", await api.token(Role.ENROLMENT))).status_code == 403
+
+
 async def test_a_full_mailbox_says_so_and_drops_nothing(api, ada, monkeypatch):
     monkeypatch.setattr("truebeat.server.services.mailbox.MAILBOX_LIMIT", 2)
     first = await send(api, ada[0])

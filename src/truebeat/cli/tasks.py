@@ -1,4 +1,4 @@
-"""`truebeat tasks`: the mailbox of a workspace, or one task."""
+"""`truebeat tasks`: those of the fleet, the mailbox of a workspace, or one task."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from truebeat.clock import SystemClock
 from truebeat.domain.delivery import State
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from rich.console import Console
 
     from truebeat.client.http import Client
@@ -32,7 +34,7 @@ _STYLES = {
 
 
 def tasks(
-    what: str,
+    what: str = "",
     /,
     *,
     state: str = "",
@@ -40,12 +42,12 @@ def tasks(
     limit: int = 20,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """List a workspace's tasks, the newest change first, or show one task.
+    """List tasks, the newest change first, or show one.
 
     Parameters
     ----------
     what
-        A workspace's name or id, or a task's id.
+        A workspace's name or id, or a task's id; without it the tasks of all workspaces are listed.
     state
         Only tasks in these states, with commas: submitted, working, input-required, completed, failed ...
     context
@@ -61,10 +63,11 @@ def tasks(
 
     with connect() as client:
         found = _find(client, what, state, context, limit)
+        names = {} if what or json else {one.id: one.name for one in client.workspaces.snapshot().workspaces}
     if json:
         print_json(found)
     elif isinstance(found, TaskPage):
-        _list(console(), found)
+        _list(console(), found, names)
     else:
         _show(console(), found)
 
@@ -72,6 +75,8 @@ def tasks(
 def _find(client: Client, what: str, state: str, context: str | None, limit: int) -> TaskPage | TaskView:
     from truebeat.client.workspaces import as_id
 
+    if not what:
+        return client.tasks.page(states=state, context_id=context, limit=limit)
     task_id = as_id(what)
     if task_id is not None:
         try:
@@ -82,7 +87,8 @@ def _find(client: Client, what: str, state: str, context: str | None, limit: int
     return client.tasks.page(workspace.id, states=state, context_id=context, limit=limit)
 
 
-def _list(out: Console, page: TaskPage) -> None:
+def _list(out: Console, page: TaskPage, names: dict[UUID, str]) -> None:
+    """`names` of workspaces: of which each task is, where it may be of any."""
     if not page.tasks:
         out.print("No task.")
         return
@@ -90,7 +96,8 @@ def _list(out: Console, page: TaskPage) -> None:
     for task in page.tasks:
         sender = marked(task.sender.name or task.sender.id, 40)
         tries = f", attempt {task.attempt}" if task.attempt > 1 else ""
-        out.print(f"{task.id}  {_state(task)}  {looks.age(task.updated_at, now)} ago, from {sender}{tries}")
+        whose = f" to {marked(names.get(task.workspace_id, 'one that was removed'), 40)}" if names else ""
+        out.print(f"{task.id}  {_state(task)}  {looks.age(task.updated_at, now)} ago, from {sender}{whose}{tries}")
         if task.text:
             out.print(f"  [dim]{marked(task.text, 100)}[/]")
     if page.next is not None:

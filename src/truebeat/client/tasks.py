@@ -37,9 +37,15 @@ class Tasks:
         return self._client.call(TaskView, "POST", path, new, headers={"Idempotency-Key": key or str(uuid4())})
 
     def page(
-        self, workspace_id: UUID, *, states: str = "", context_id: str | None = None, after: str = "", limit: int = 50
+        self,
+        workspace_id: UUID | None = None,
+        *,
+        states: str = "",
+        context_id: str | None = None,
+        after: str = "",
+        limit: int = 50,
     ) -> TaskPage:
-        """The newest change first; its `next` is the `after` of the following page."""
+        """Of one workspace or of all, the newest change first; its `next` is the `after` of the following page."""
         query: dict[str, str | int] = {"limit": limit}
         if states:
             query["state"] = states
@@ -47,7 +53,8 @@ class Tasks:
             query["context_id"] = context_id
         if after:
             query["after"] = after
-        return self._client.call(TaskPage, "GET", paths.WORKSPACE_TASKS.format(workspace_id=workspace_id), query=query)
+        one = paths.WORKSPACE_TASKS.format(workspace_id=workspace_id)
+        return self._client.call(TaskPage, "GET", paths.TASKS if workspace_id is None else one, query=query)
 
     def get(self, task_id: UUID) -> TaskView:
         return self._client.call(TaskView, "GET", paths.TASK.format(task_id=task_id))

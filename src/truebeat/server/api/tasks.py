@@ -71,7 +71,7 @@ async def page(services: Services, call: Call) -> TaskPage:
         raise Invalid("updated_after: needs a time zone, as in 2026-01-31T12:00:00Z")
     return await services.mailbox.page(
         call.by,
-        workspace_id=call.ids["workspace_id"],
+        workspace_id=call.ids.get("workspace_id"),
         context_id=query.context_id,
         states=_states(query.state),
         after=query.after,

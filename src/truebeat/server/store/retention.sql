@@ -17,28 +17,33 @@ kept AS (
     WHERE workspaces.status <> 'removed'
 ),
 looked AS (
-    SELECT tasks.id, tasks.updated_at, tasks.state, tasks.updates
-    FROM tasks
-    WHERE tasks.updated_at < $1 AND (tasks.updated_at, tasks.id) > ($2, $3)
-    ORDER BY tasks.updated_at, tasks.id
+    SELECT task.id, task.updated_at, task.updates
+    FROM unnest(ARRAY['completed', 'failed', 'canceled', 'rejected']) AS final (state)
+    CROSS JOIN LATERAL (
+        SELECT tasks.id, tasks.updated_at, tasks.updates
+        FROM tasks
+        WHERE tasks.state = final.state AND tasks.updated_at < $1 AND (tasks.updated_at, tasks.id) > ($2, $3)
+        ORDER BY tasks.updated_at, tasks.id
+        LIMIT $4
+    ) AS task
+    ORDER BY task.updated_at, task.id
     LIMIT $4
 ),
 weighed AS (
     SELECT
-        looked.id, looked.updated_at, looked.state,
+        looked.id, looked.updated_at,
         sum(looked.updates) OVER (ORDER BY looked.updated_at, looked.id) - looked.updates AS before
     FROM looked
 ),
 old AS (
-    SELECT weighed.id, weighed.updated_at, weighed.state
+    SELECT weighed.id, weighed.updated_at
     FROM weighed
     WHERE weighed.before < $5
 ),
 ended AS (
     SELECT old.id
     FROM old
-    WHERE old.state IN ('completed', 'failed', 'canceled', 'rejected')
-        AND NOT EXISTS (SELECT FROM kept WHERE kept.id = old.id)
+    WHERE NOT EXISTS (SELECT FROM kept WHERE kept.id = old.id)
 ),
 gone_updates AS (
     DELETE FROM task_updates USING ended WHERE task_updates.task_id = ended.id

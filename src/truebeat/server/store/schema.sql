@@ -166,7 +166,7 @@ CREATE TABLE tasks (
 CREATE INDEX tasks_queue ON tasks (workspace_id, priority DESC, place) WHERE state = 'submitted' AND generation IS NULL;
 CREATE INDEX tasks_unfinished ON tasks (workspace_id, context_id, place) WHERE state IN ('submitted', 'working');
 CREATE INDEX tasks_held ON tasks (workspace_id, generation) WHERE generation IS NOT NULL;
-CREATE INDEX tasks_by_change ON tasks (updated_at DESC, id DESC);
+CREATE INDEX tasks_by_state ON tasks (state, updated_at DESC, id DESC);
 CREATE INDEX tasks_of_workspace ON tasks (workspace_id, updated_at DESC, id DESC);
 CREATE INDEX tasks_of_context ON tasks (context_id, updated_at DESC, id DESC);
 CREATE INDEX tasks_of_sending_workspace ON tasks (sender_id, updated_at DESC, id DESC) WHERE sender_kind = 'workspace';

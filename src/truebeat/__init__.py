@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from truebeat.tools.in_turn import delegate, delegation, notify_user, peers, report_to_parent
     from truebeat.workspace.embed import Workspace
-    from truebeat.workspace.embed_turns import Task
+    from truebeat.workspace.embed_task import Task
     from truebeat.workspace.executors.base import (
         AnsweredError,
         Artifact,
@@ -67,7 +67,7 @@ __all__ = [
 
 _PLACES = {
     "Workspace": "truebeat.workspace.embed",
-    "Task": "truebeat.workspace.embed_turns",
+    "Task": "truebeat.workspace.embed_task",
     "clear_wedge": "truebeat.workspace.wedge",
     "delegate": "truebeat.tools.in_turn",
     "delegation": "truebeat.tools.in_turn",

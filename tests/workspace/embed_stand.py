@@ -1,13 +1,19 @@
-"""A server that speaks the link to an embedded workspace, from the test's own loop."""
+"""A server that speaks the link to an embedded workspace, in another thread; and what tests with it share."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
+import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+
+import truebeat
+from truebeat.workspace import wedge
 
 DEADLINE = 20.0
 
@@ -23,6 +29,7 @@ class Stand:
         self.beat_interval = 0.2
         self.token = "secret"
         self.settle = True
+        self.acknowledges = True
         self.refuse: int | None = None
         self.port = 0
         self.seen: list[dict[str, Any]] = []
@@ -61,9 +68,9 @@ class Stand:
                 frame = json.loads(text)
                 self.generation = max(self.generation, frame["generation"])
                 self.seen.append(frame)
-                if frame["type"] == "beat":
+                if frame["type"] == "beat" and self.acknowledges:
                     await connection.send(json.dumps({"type": "ack", "seq": frame["seq"], "status": "online"}))
-                elif self.settle:
+                elif frame["type"] != "beat" and self.settle:
                     await connection.send(json.dumps({"type": "settled", "n": frame["n"]}))
         except ConnectionClosed:
             pass
@@ -87,3 +94,41 @@ class Stand:
             if frame["type"] == frame_type
             and all(want(frame[key]) if callable(want) else frame[key] == want for key, want in wanted.items())
         ]
+
+
+@pytest.fixture
+def other_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """A loop in another thread: the tests block their own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield loop
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(DEADLINE)
+    loop.close()
+
+
+@pytest.fixture
+def stand(other_loop: asyncio.AbstractEventLoop) -> Iterator[Any]:
+    made = Stand()
+    asyncio.run_coroutine_threadsafe(made.start(), other_loop).result(DEADLINE)
+    yield made
+    asyncio.run_coroutine_threadsafe(made.stop(), other_loop).result(DEADLINE)
+
+
+@pytest.fixture(autouse=True)
+def no_wedge_is_left() -> Iterator[None]:
+    yield
+    wedge.clear_wedge()
+
+
+async def until(condition: Callable[[], Any]) -> Any:
+    """Poll until it holds, and return what it returned."""
+    async with asyncio.timeout(DEADLINE):
+        while not (value := condition()):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    return value
+
+
+def workspace(stand: Any, **more: Any) -> truebeat.Workspace:
+    return truebeat.Workspace("ada", url=stand.url, token="secret", workspace_id="w", **{"grace": 0.5, **more})

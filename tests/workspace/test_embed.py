@@ -6,7 +6,7 @@ import asyncio
 import importlib.util
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,48 +15,15 @@ import pytest
 import truebeat
 from truebeat import errors
 from truebeat.protocol.delivery import RESULT_LIMIT
-from truebeat.workspace import embed, embed_turns, wedge
+from truebeat.workspace import embed, embed_turns
 
 _spec = importlib.util.spec_from_file_location("embed_stand", Path(__file__).with_name("embed_stand.py"))
 assert _spec is not None
 assert _spec.loader is not None
 embed_stand = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(embed_stand)
-DEADLINE = embed_stand.DEADLINE
-
-
-@pytest.fixture
-def other_loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """A loop in another thread: the tests block their own."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    yield loop
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(DEADLINE)
-    loop.close()
-
-
-@pytest.fixture
-def stand(other_loop: asyncio.AbstractEventLoop) -> Iterator[Any]:
-    made = embed_stand.Stand()
-    asyncio.run_coroutine_threadsafe(made.start(), other_loop).result(DEADLINE)
-    yield made
-    asyncio.run_coroutine_threadsafe(made.stop(), other_loop).result(DEADLINE)
-
-
-@pytest.fixture(autouse=True)
-def no_wedge_is_left() -> Iterator[None]:
-    yield
-    wedge.clear_wedge()
-
-
-async def until(condition: Callable[[], Any]) -> Any:
-    """Poll until it holds, and return what it returned."""
-    async with asyncio.timeout(DEADLINE):
-        while not (value := condition()):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-    return value
+DEADLINE, until, workspace = embed_stand.DEADLINE, embed_stand.until, embed_stand.workspace
+other_loop, stand, no_wedge_is_left = embed_stand.other_loop, embed_stand.stand, embed_stand.no_wedge_is_left
 
 
 def block_until(condition: Callable[[], Any]) -> Any:
@@ -66,10 +33,6 @@ def block_until(condition: Callable[[], Any]) -> Any:
         assert time.monotonic() < deadline
         time.sleep(0.001)
     return value
-
-
-def workspace(stand: Any, **more: Any) -> truebeat.Workspace:
-    return truebeat.Workspace("ada", url=stand.url, token="secret", workspace_id="w", **{"grace": 0.5, **more})
 
 
 async def echo(turn: truebeat.Turn) -> str:
@@ -233,21 +196,16 @@ async def test_a_cancel_ends_the_turn(stand: Any) -> None:
         assert done["state"] == "canceled"
 
 
-async def test_a_task_that_nobody_began_is_canceled_at_once(stand: Any) -> None:
-    async with workspace(stand, capacity=2) as ws:
+async def test_a_cancel_is_told_to_whoever_took_the_task(stand: Any) -> None:
+    async with workspace(stand) as ws:
         tasks = ws.tasks()
         coming = asyncio.ensure_future(anext(tasks))
-        await until(lambda: stand.of("beat", capacity=2))
-        stand.deliver("first")
-        first = await coming
-        stand.deliver("second")
-        await until(lambda: stand.of("beat", holding=["first/1", "second/1"]))
-        for task_id in ("first", "second"):
-            stand.send(type="cancel", task_id=task_id, generation=stand.generation, attempt=1)
-        (done,) = await until(lambda: stand.of("finished", task_id="second"))
-        assert done["state"] == "canceled"
-        await asyncio.wait_for(first.canceled.wait(), DEADLINE)
-        assert not first.ended, "whoever has it says how it ends"
+        await until(lambda: stand.of("beat", capacity=1))
+        stand.deliver("t1")
+        task = await coming
+        stand.send(type="cancel", task_id="t1", generation=stand.generation, attempt=1)
+        await asyncio.wait_for(task.canceled.wait(), DEADLINE)
+        assert not task.ended, "whoever has it says how it ends"
         await tasks.aclose()
 
 
@@ -374,29 +332,6 @@ async def test_a_refusal_is_raised_when_entering(stand: Any, status: int, error:
     with pytest.raises(error):
         async with workspace(stand):
             pytest.fail("entered")
-
-
-async def test_an_ordered_restart_starts_over_as_another_generation(stand: Any) -> None:
-    restarted = asyncio.Event()
-
-    async def again() -> None:
-        restarted.set()
-
-    async def handler(turn: truebeat.Turn) -> str:
-        await asyncio.Event().wait()
-        return "never"
-
-    async with workspace(stand, handler=handler, on_restart=again):
-        await until(lambda: stand.of("beat", capacity=1))
-        stand.deliver("t1")
-        await until(lambda: stand.of("begun"))
-        for _ in range(2):  # repeated by the server, obeyed once
-            stand.send(type="restart", restart_id="r", reason="by an operator")
-        (back,) = await until(lambda: stand.of("handed_back"))
-        assert back["begun"]
-        await restarted.wait()
-        await until(lambda: stand.of("beat", generation=2, runtime_state="", capacity=1, holding=[]))
-        assert stand.of("beat", generation=3) == []
 
 
 async def test_a_probe_that_fails_is_told(stand: Any) -> None:

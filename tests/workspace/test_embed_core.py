@@ -88,6 +88,50 @@ def test_health_is_unknown_until_a_canary_passed() -> None:
     assert rig.beats()[-1].runtime_state == ""
 
 
+def test_a_restart_is_proved_by_a_canary_of_its_own() -> None:
+    rig = Rig().linked()
+    rig.passes(3000.0)
+    (renew,) = [one for one in rig.hears(link.Restart(restart_id="r", reason="why")) if isinstance(one, do.Renew)]
+    first = rig.beats()[-1]
+    assert (first.generation, first.runtime_state, first.canary) == (2, None, None)
+    assert (first.phase, first.phase_age, first.capacity) == ("starting", 0.0, 0)
+    rig.core.probed(0, "", rig.now)
+    rig.core.told(Facts(phase="working", capacity=1), rig.now)
+    rig.take()
+    rig.passes(10.0)
+    assert (rig.beats()[-1].runtime_state, rig.beats()[-1].phase) == (None, "starting"), "that one was of the old start"
+    assert [one for one in rig.deliver() if isinstance(one, do.Begin)] == []
+    rig.core.probed(1, "no answer", rig.now, renew.start)
+    rig.take()
+    assert (rig.beats()[-1].runtime_state, rig.beats()[-1].canary.failures) == (None, 1)
+    rig.core.probed(0, "", rig.now, renew.start)
+    rig.take()
+    last = rig.beats()[-1]
+    assert (last.runtime_state, last.phase, last.phase_age, last.capacity) == ("", "working", 0.0, 1)
+
+
+def test_a_first_canary_that_failed_is_no_health() -> None:
+    rig = Rig()
+    rig.hears(link.Welcome(version=2, generation=4, beat_interval=10.0, lease=45.0))
+    rig.core.probed(1, "no answer", rig.now)
+    rig.take()
+    assert (rig.beats()[-1].runtime_state, rig.beats()[-1].canary.failures) == (None, 1)
+
+
+def test_an_order_that_a_newer_generation_fulfils_already_is_no_order() -> None:
+    rig = Rig().linked(generation=4)
+    assert rig.hears(link.Restart(restart_id="old", reason="why", above=4)) == []
+    rig.hears(link.Restart(restart_id="new", reason="why", above=5))
+    assert rig.core.generation == 6
+
+
+def test_more_than_there_is_room_for_is_given_back() -> None:
+    rig = Rig().linked()
+    rig.deliver("a")
+    assert [one for one in rig.deliver("b") if isinstance(one, do.Begin)] == []
+    assert [(frame.task_id, frame.begun) for frame in rig.sent(HandedBack)] == [("b", False)]
+
+
 def test_a_beat_on_each_interval_and_at_once_on_a_change() -> None:
     rig = Rig().linked()
     before = len(rig.beats())

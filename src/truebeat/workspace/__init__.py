@@ -45,7 +45,8 @@ executors/     what runs a turn: python, command, claude, a2a
 Embedded in a process that somebody else wrote (`truebeat.Workspace`): told about, never killed.
 
 embed.py       the context manager, and what runs in that process's own loop
-  embed_turns.py   its tasks
+  embed_turns.py   its tasks; embed_task.py: one of them
+  embed_restart.py starting over as another generation
   embed_thread.py  the thread that holds the link and watches the loop
   embed_core.py    that thread's rules, pure
   embed_commands.py  what goes into them and comes out

@@ -4,7 +4,8 @@
         await ws.serve()
 
 embed.py         the context manager: enter, leave, ticks and probes in the process's own loop
-embed_turns.py   its tasks, in that loop
+embed_turns.py   its tasks, in that loop; embed_task.py: one of them
+embed_restart.py  starting over as another generation, in that loop
 embed_thread.py  the thread that holds the link: a blocked loop is told as stalled, not as silence
 embed_core.py    that thread's rules, pure; embed_commands.py: what goes in and out
 embed_meter.py   whether the loop moves
@@ -15,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import math
 import os
 import threading
@@ -29,9 +29,11 @@ from truebeat.workspace import embed_commands as do
 from truebeat.workspace import embed_place, measure, wedge
 from truebeat.workspace.embed_core import Core
 from truebeat.workspace.embed_meter import TICK, LoopMeter
+from truebeat.workspace.embed_restart import Restarts
 from truebeat.workspace.embed_thread import Canary, Herald, Stop, Wedge
 from truebeat.workspace.embed_turns import Turns
 from truebeat.workspace.events import Refusal
+from truebeat.workspace.executors.threads import call
 from truebeat.workspace.link import address
 from truebeat.workspace.tokens import TokenOrigin
 
@@ -39,15 +41,16 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
     from types import TracebackType
 
+    from truebeat.workspace.embed_task import Task
     from truebeat.workspace.embed_thread import Message, Told
-    from truebeat.workspace.embed_turns import Handler, Task
-
-_log = logging.getLogger("truebeat.embed")
+    from truebeat.workspace.embed_turns import Handler
 
 #: seconds that entering waits for a server that does not answer; with workspace_id it does not wait at all
 PATIENCE: Final = 60.0
 #: seconds that entering waits for the first acknowledgement, before it goes on without
 FIRST_ACK: Final = 5.0
+#: seconds that leaving waits for the server to take the token back
+GIVING_BACK: Final = 5.0
 
 _ERRORS: Final[dict[Refusal, type[errors.TruebeatError]]] = {
     Refusal.GONE: errors.Gone,
@@ -69,8 +72,10 @@ class Workspace:
     handler: takes the `Turn`; an async function that returns the answer, or an async generator of its pieces (text, or
     outputs such as Progress and InputRequired). Without one, take the tasks from `tasks()`. capacity: tasks at a time.
     probe: raises if what does the work does not answer; called every `probe_interval` seconds, and two failures in a
-    row are told. on_restart: called when an operator orders a restart, after what runs was interrupted.
-    loop_bound: seconds the event loop may be blocked before that is told. grace: seconds that leaving gives the turns.
+    row are told. on_restart: called when a restart is ordered, after what runs was interrupted; health is claimed
+    again once it returned, what ran has ended and a probe from then on passed.
+    loop_bound: seconds the event loop may be blocked before that is told. grace: seconds that leaving, and starting
+    over, give the turns.
     """
 
     def __init__(
@@ -101,7 +106,6 @@ class Workspace:
         self._tokens = embed_place.tokens_of(token, token_file)
         self._role = role
         self._probe = probe
-        self._on_restart = on_restart
         self._loop_bound = loop_bound
         self._bounds = dict(bounds or {})
         # no rarer than the server needs it: without a canary an idle workspace stands still
@@ -109,7 +113,8 @@ class Workspace:
         self._probe_interval, self._probe_timeout = min(probe_interval, still_after / 2), probe_timeout
         self._grace = grace
         self._clock = SystemClock()
-        self._turns = Turns(handler, capacity, self._say)
+        self._turns = Turns(handler, capacity, self._say, self._clock)
+        self._restarts = Restarts(self._turns, on_restart, grace)
         self._own: set[asyncio.Task[None]] = set()
         self._give_back: Callable[[], None] | None = None
         self._herald: Herald | None = None
@@ -143,16 +148,20 @@ class Workspace:
             alive=lambda: not loop.is_closed(),
         )
         self._unlisten = wedge.FLAG.listen(self._wedge_changed)
-        self._turns.tell()
-        self._herald.start()
-        self._keep(self._tick())
-        self._keep(self._watch())
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FIRST_ACK):
-                await self._entered.wait()
-        if not self._acknowledged and (error := self._error()) is not None:
+        try:
+            self._turns.tell()
+            self._herald.start()
+            self._keep(self._tick())
+            self._keep(self._watch())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FIRST_ACK):
+                    await self._entered.wait()
+            if not self._acknowledged and (error := self._error()) is not None:
+                raise error
+        except BaseException:
+            # nobody is inside, so nobody would ever leave; a canceled entering included
             await self._leave()
-            raise error
+            raise
         return self
 
     async def __aexit__(
@@ -163,10 +172,35 @@ class Workspace:
     async def _find(self) -> None:
         if self.id:
             return
-        place = await asyncio.to_thread(
-            embed_place.find, self._url, self._tokens, self.name, self._role, patience=PATIENCE, clock=self._clock
-        )
-        self.id, self._tokens, self._give_back = place
+        given_up = threading.Event()
+        #: what was found, until somebody has it
+        found: list[embed_place.Place] = []
+
+        def give_back() -> None:
+            with contextlib.suppress(IndexError, errors.TruebeatError):
+                found.pop().give_back()
+
+        def find() -> None:
+            place = embed_place.find(
+                self._url,
+                self._tokens,
+                self.name,
+                self._role,
+                patience=PATIENCE,
+                clock=self._clock,
+                given_up=given_up,
+            )
+            found.append(place)
+            if given_up.is_set():
+                give_back()
+
+        try:
+            await call(find, name="truebeat-find")
+        except asyncio.CancelledError:
+            given_up.set()
+            threading.Thread(target=give_back, name="truebeat-find", daemon=True).start()
+            raise
+        self.id, self._tokens, self._give_back = found.pop()
 
     async def _leave(self) -> None:
         herald = self._herald
@@ -182,11 +216,13 @@ class Workspace:
             own = list(self._own)
             for task in own:
                 task.cancel()
-            await asyncio.gather(*own, return_exceptions=True)
-            await asyncio.to_thread(herald.join, self._grace)
+            if own:
+                await asyncio.wait(own, timeout=self._grace)
+            await call(lambda: herald.join(self._grace), name="truebeat-leave")
             if self._give_back is not None:
-                with contextlib.suppress(errors.TruebeatError):
-                    await asyncio.to_thread(self._give_back)
+                with contextlib.suppress(errors.TruebeatError, TimeoutError):
+                    async with asyncio.timeout(GIVING_BACK):
+                        await call(self._give_back, name="truebeat-leave")
 
     # --- for the process ---
 
@@ -226,8 +262,11 @@ class Workspace:
 
     async def _watch(self) -> None:
         """The canary: by the way that work goes, so it proves no more than the loop does, unless there is a probe."""
-        failures = 0
+        failures = last = 0
         while True:
+            start = self._restarts.start
+            if start != last:
+                failures, last = 0, start
             detail = ""
             if self._probe is not None:
                 try:
@@ -240,17 +279,11 @@ class Workspace:
             failures = failures + 1 if detail else 0
             if not detail:
                 self._turns.passed()
-            self._say(Canary(failures, detail))
-            await asyncio.sleep(self._probe_interval)
-
-    async def _renewed(self, reason: str) -> None:
-        self._turns.renew()
-        if self._on_restart is not None:
-            try:
-                await self._on_restart()
-            except Exception as error:
-                wedge.mark_wedged(f"the restart failed: {str(error) or type(error).__name__}")
-        _log.warning("starting over: %s", reason)
+            self._say(Canary(failures, detail, start))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._probe_interval):
+                    await self._restarts.done.wait()
+            self._restarts.done.clear()
 
     def _told(self, told: Told) -> None:
         match told:
@@ -259,7 +292,7 @@ class Workspace:
             case do.Interrupt():
                 self._turns.interrupt(told.cancel)
             case do.Renew():
-                self._keep(self._renewed(told.reason))
+                self._keep(self._restarts.order(told))
             case do.End():
                 self._end = told
                 self._turns.renew()

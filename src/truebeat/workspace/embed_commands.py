@@ -45,9 +45,12 @@ class Interrupt(NamedTuple):
 
 
 class Renew(NamedTuple):
-    """Start over as another generation: whatever runs is to be interrupted and is handed back already."""
+    """Start over as another generation: whatever runs is to be interrupted and is handed back already. start: which
+    one this is, counted from 1; canaries that set out after it was done say so.
+    """
 
     reason: str
+    start: int
 
 
 class Refused(NamedTuple):

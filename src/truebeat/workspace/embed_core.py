@@ -54,7 +54,11 @@ class Core:
         self._pid = pid
         self._started = now
         self._phase_since = now
+        #: times it started over; a canary of an earlier start proves nothing
+        self._start = 0
         self._canary: tuple[float, int, str] | None = None
+        #: a canary of this start passed
+        self._proven = False
         self._seq = 0
         self._interval = 10.0
         self._last_beat = -math.inf
@@ -98,18 +102,23 @@ class Core:
             self._log("warning", why)
             self._report("blocked", why, "reported; an embedded workspace is never killed", stack)
 
-    def probed(self, failures: int, detail: str, now: float) -> None:
-        """A canary ended. failures: in a row, 0 when it passed."""
+    def probed(self, failures: int, detail: str, now: float, start: int = 0) -> None:
+        """A canary ended. failures: in a row, 0 when it passed. start: the last one that was done when it set out."""
         self._now = now
+        if start != self._start:
+            return
         changed = self._canary is None or self._canary[1] != failures
         self._canary = (now, failures, detail[:TEXT_LIMIT])
+        if failures == 0 and not self._proven:
+            self._proven = True
+            self._phase_since = now
         if changed:
             self._beat()
 
     def told(self, facts: Facts, now: float) -> None:
         """The process's own facts, as a whole."""
         self._now = now
-        if facts.phase != self.facts.phase:
+        if self._proven and facts.phase != self.facts.phase:
             self._phase_since = now
         moved = replace(facts, counters=self.facts.counters) != self.facts
         self.facts = facts
@@ -170,6 +179,8 @@ class Core:
                     self._out.append(do.Interrupt(frame))
             case link.Restart() if frame.restart_id not in self._orders:
                 self._orders.append(frame.restart_id)
+                if frame.above is not None and frame.above < self.generation:
+                    return  # of before this process began; a newer generation is what was ordered
                 self._renew(self.generation, f"a restart was ordered: {frame.reason}")
                 self._beat()
             case link.Retire():
@@ -219,7 +230,7 @@ class Core:
     # --- inside ---
 
     def _delivered(self, deliver: Deliver) -> None:
-        if deliver.generation == self.generation and not self._stopping and self.facts.capacity > 0:
+        if deliver.generation == self.generation and self._room() > 0:
             if self.outbox.taken(deliver):
                 self._out.append(do.Begin(deliver))
                 self._beat_soon()
@@ -235,7 +246,10 @@ class Core:
             for frame in self.outbox.lost(old, reason):
                 self._send(frame)
             self._log("warning", reason)
-            self._out.append(do.Renew(reason))
+            self._start += 1
+            self._canary, self._proven = None, False
+            self._phase_since = self._now
+            self._out.append(do.Renew(reason, self._start))
 
     def _acknowledged(self, seq: int) -> None:
         self._redial.proved()
@@ -289,7 +303,7 @@ class Core:
             active_tasks=len(running),
             current_task=facts.current_task[:TEXT_LIMIT],
             uptime_seconds=max(0.0, now - self._started),
-            phase=facts.phase[:100],
+            phase=facts.phase[:100] if self._proven or self._stopping else "starting",
             phase_age=max(0.0, now - self._phase_since),
             worker_pid=self._pid,
             restarts=0,
@@ -302,15 +316,19 @@ class Core:
             phase_bound=None,
             stall=self.stall,
             note=facts.note[:TEXT_LIMIT],
-            capacity=0 if self._stopping else self.outbox.room(facts.capacity),
+            capacity=self._room(),
             holding=self.outbox.holding,
         )
 
     def _claim(self) -> str | None:
-        """Unknown until a canary came through the loop, and on the way out."""
+        """Unknown until a canary of this start passed, and on the way out."""
         if self.wedge:
             return "wedged"
-        return None if self._canary is None or self._stopping else ""
+        return "" if self._proven and not self._stopping else None
+
+    def _room(self) -> int:
+        """How many more tasks: none before the start is proven."""
+        return self.outbox.room(self.facts.capacity) if self._proven and not self._stopping else 0
 
     def _report(self, kind: str, detail: str, action: str, stack: str) -> None:
         frame = link.Report(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
+import threading
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from truebeat import errors
@@ -44,17 +44,29 @@ def tokens_of(token: str | None, token_file: str | None) -> TokenCache:
     return TokenCache(token_file, None if token is None else {ENV_TOKEN: token})
 
 
-def find(url: str, tokens: TokenCache, name: str, role: str, *, patience: float, clock: Clock) -> Place:
-    """Ask the server; while it does not answer, for `patience` seconds. Blocks: not for an event loop."""
+def find(
+    url: str,
+    tokens: TokenCache,
+    name: str,
+    role: str,
+    *,
+    patience: float,
+    clock: Clock,
+    given_up: threading.Event | None = None,
+) -> Place:
+    """Ask the server; while it does not answer, for `patience` seconds. Blocks: not for an event loop.
+
+    given_up: nobody wants it any more. Then it raises Unavailable before the next try.
+    """
     deadline = clock.monotonic() + patience
+    given_up = given_up or threading.Event()
     while True:
         try:
             with Client(url, FixedToken(tokens.current())) as client:
                 return _own(client, tokens, name, role)
         except errors.Unavailable:
-            if clock.monotonic() > deadline:
+            if clock.monotonic() > deadline or given_up.wait(AGAIN):
                 raise
-            time.sleep(AGAIN)
 
 
 def _own(client: Client, tokens: TokenCache, name: str, role: str) -> Place:

@@ -43,10 +43,11 @@ class Wedge(NamedTuple):
 
 
 class Canary(NamedTuple):
-    """A canary came through the loop, or did not."""
+    """A canary came through the loop, or did not. start: see `do.Renew`; 0 for the first."""
 
     failures: int
     detail: str
+    start: int
 
 
 class Stop(NamedTuple):
@@ -108,7 +109,8 @@ class Herald:
             return  # a full pipe wakes as well; a closed one has nobody to wake
 
     def join(self, timeout: float) -> None:
-        self._thread.join(timeout)
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
 
     # --- the thread ---
 
@@ -162,7 +164,7 @@ class Herald:
                 case Wedge():
                     core.wedged(message.reason, now)
                 case Canary():
-                    core.probed(message.failures, message.detail, now)
+                    core.probed(message.failures, message.detail, now, message.start)
                 case Facts():
                     core.told(message, now)
                 case Stop():

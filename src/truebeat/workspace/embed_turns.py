@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import deque
-from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final, Literal
+from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING, Any, Final
 
 from truebeat.domain.symptoms import means_rate_limited
 from truebeat.protocol.link import Counters
 from truebeat.tools.place import Here, Place, enter
 from truebeat.workspace import wedge
-from truebeat.workspace.attempt import Attempt
 from truebeat.workspace.embed_commands import Facts
+from truebeat.workspace.embed_task import Task
 from truebeat.workspace.executors.base import (
     Artifact,
     InPhase,
@@ -23,130 +23,53 @@ from truebeat.workspace.executors.base import (
     Text,
     ToolFinished,
     ToolStarted,
-    Turn,
     TurnError,
 )
-from truebeat.workspace.turns import error_text
+from truebeat.workspace.turns import WINDOW_LEAST, WINDOW_SECONDS, WINDOW_TURNS, error_text
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
+    from truebeat.clock import Clock
     from truebeat.protocol.delivery import Cancel, Deliver
-    from truebeat.workspace.executors.base import Output
+    from truebeat.workspace.executors.base import Output, Turn
     from truebeat.workspace.outbox import TaskFrame
 
     #: gives the answer's text, or yields pieces of it and other outputs
     Handler = Callable[[Turn], Awaitable[str | None] | AsyncIterator[str | Output]]
 
-State = Literal["completed", "failed", "canceled", "input-required", "auth-required"]
 #: seconds that a canceled turn may go on before the process is said to be wedged
 CANCEL_BOUND: Final = 10.0
-#: the last so many turns give the error rate, over at least so many
-WINDOW: Final = 20
-WINDOW_LEAST: Final = 4
-
-
-class Task:
-    """One attempt at a task: what it asks (`turn`), and how it is answered. Use it from the loop it came in.
-
-    The first of `finish`, `fail` and `ask` ends it; what comes later says nothing. Text and artifacts that are together
-    larger than a result may be raise a TurnError.
-    """
-
-    def __init__(self, deliver: Deliver, turns: Turns) -> None:
-        self._deliver = deliver
-        self._turns = turns
-        self._attempt = Attempt(deliver, turns.say)
-        self._pieces: list[str] = []
-        self.turn = _turn(deliver)
-        #: the sender no longer wants it; set when there is no handler that could be canceled
-        self.canceled = asyncio.Event()
-
-    @property
-    def text(self) -> str:
-        """What is asked."""
-        return self.turn.text
-
-    @property
-    def ended(self) -> bool:
-        """Whether it has been answered, or nobody waits for that any more."""
-        return self._attempt.over
-
-    @property
-    def begun(self) -> bool:
-        """Whether it was given to the one who does it."""
-        return self._attempt.begun
-
-    def say(self, text: str) -> None:
-        """A piece of the answer, as it comes."""
-        self._output(Text(text))
-        self._pieces.append(text)
-
-    def progress(self, note: str) -> None:
-        """Something moved; not part of the answer."""
-        self._output(Progress(note))
-
-    def artifact(self, name: str, *parts: Mapping[str, Any]) -> None:
-        """A named product; `parts` in A2A's JSON shape."""
-        self._output(Artifact(name, parts))
-
-    def finish(self, text: str | None = None) -> None:
-        """The answer; None: what was said."""
-        self._end("completed", "".join(self._pieces) if text is None else text)
-
-    def fail(self, error: str) -> None:
-        """It can't be done; `error` says why, to its sender."""
-        self._end("failed", error)
-
-    def ask(self, question: str, *, auth: bool = False) -> None:
-        """The task waits for its sender; the answer comes as another task with the same ids and `turn.reply` set."""
-        self._end("auth-required" if auth else "input-required", question)
-
-    def begin(self) -> None:
-        """It is given to the one who does it: from here on it may have effects."""
-        self._attempt.begin()
-
-    def hand_back(self, reason: str) -> None:
-        """It ends without an answer; the server decides whether it is tried again."""
-        if not self.ended:
-            self._attempt.hand_back(reason)
-            self._turns.forget(self._deliver)
-
-    def cancel(self) -> None:
-        """It ends because its sender no longer wants it."""
-        self._end("canceled", "")
-
-    def drop(self) -> None:
-        """It was handed back already: nothing is told of it any more."""
-        self._attempt.over = True
-        self.canceled.set()
-
-    def _output(self, output: Text | Progress | Artifact) -> None:
-        if not self.ended:
-            self._turns.moved()
-            self._attempt.output(output)
-
-    def _end(self, state: State, text: str) -> None:
-        if not self.ended:
-            self._turns.count(state, text)
-            self._attempt.finish(state, text)
-            self._turns.forget(self._deliver)
+#: why a task goes back: whoever waited for one left while it came
+NOBODY_WAITS: Final = "nobody waits for a task"
 
 
 class Turns:
-    """Every task the process has, and the facts about them that go into each beat. Lives in one event loop."""
+    """Every task the process has, and the facts about them that go into each beat. Lives in one event loop.
 
-    def __init__(self, handler: Handler | None, capacity: int, say: Callable[[TaskFrame | Facts], None]) -> None:
+    Without a handler there is room only for as many more as wait in `each`: what nobody waits for is not taken.
+    """
+
+    def __init__(
+        self, handler: Handler | None, capacity: int, say: Callable[[TaskFrame | Facts], None], clock: Clock
+    ) -> None:
         self._handler = handler
         self._capacity = capacity
         self.say = say
+        self._clock = clock
         self._tasks: dict[tuple[str, int, int], Task] = {}
         self._running: dict[Task, asyncio.Task[None]] = {}
         self._queue: asyncio.Queue[Task | None] = asyncio.Queue()
-        self._iterated = False
+        #: how many wait in `each`, those that are given something just now included
+        self._waiting = 0
+        #: turns of an older generation that have not ended
+        self._old: set[Task] = set()
+        self._none_old = asyncio.Event()
+        self._none_old.set()
         self._closed = False
         self._counters = Counters()
-        self._outcomes: deque[str | None] = deque(maxlen=WINDOW)
+        #: (when, the error's text or None), oldest first
+        self._outcomes: deque[tuple[float, str | None]] = deque(maxlen=WINDOW_TURNS)
         self._phase = "idle"
         self._told: Facts | None = None
         self.note = ""
@@ -162,12 +85,15 @@ class Turns:
         if self._closed:
             task.hand_back("the workspace is leaving")
         elif self._handler is None:
-            self._queue.put_nowait(task)
+            if self._waiting > self._queue.qsize():
+                self._queue.put_nowait(task)
+            else:
+                task.hand_back(NOBODY_WAITS)
         else:
             task.begin()
             running = asyncio.get_running_loop().create_task(self._run(task, self._handler))
             self._running[task] = running
-            running.add_done_callback(lambda _done: self._running.pop(task, None))
+            running.add_done_callback(lambda _done: self._ran(task))
         self._settle()
 
     def interrupt(self, cancel: Cancel) -> None:
@@ -185,12 +111,31 @@ class Turns:
 
     def renew(self) -> None:
         """What runs belongs to an older generation: it was handed back, and nobody waits for it here."""
+        self._old |= {task for task in self._tasks.values() if task.begun} | self._running.keys()
+        if self._old:
+            self._none_old.clear()
         for task in list(self._tasks.values()):
             task.drop()
         for running in list(self._running.values()):
             running.cancel()
         self._tasks.clear()
         self._settle()
+
+    async def gone(self, seconds: float | None) -> bool:
+        """Wait until what an older generation ran has really ended, at most so long. Of what `each` gave that is known
+        only when its taker ends it or asks for the next.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._none_old.wait()
+        return not self._old
+
+    def let_go(self, task: Task) -> None:
+        """Whoever had this task is done with it."""
+        if task not in self._running:
+            self._old.discard(task)
+            if not self._old:
+                self._none_old.set()
 
     def close(self) -> None:
         """No more tasks come, and `tasks()` ends."""
@@ -211,15 +156,34 @@ class Turns:
 
     async def each(self) -> AsyncGenerator[Task, None]:
         """Tasks, as they come, until the workspace is over."""
-        self._iterated = True
-        self.tell()
         while not self._closed:
-            task = await self._queue.get()
-            if task is not None and not task.ended:
+            task = await self._next()
+            if task is None:
+                self._queue.put_nowait(None)  # for the next one that waits
+            elif not task.ended:
                 task.begin()
+                self.tell()
                 # into the context of whoever iterates, and of the tasks that it starts
                 self._enter_place(task)
-                yield task
+                try:
+                    yield task
+                finally:
+                    self.let_go(task)
+
+    async def _next(self) -> Task | None:
+        self._waiting += 1
+        self.tell()
+        try:
+            task = await self._queue.get()
+        except BaseException:
+            self._waiting -= 1
+            while not self._closed and self._queue.qsize() > self._waiting:
+                if (left := self._queue.get_nowait()) is not None:
+                    left.hand_back(NOBODY_WAITS)
+            self.tell()
+            raise
+        self._waiting -= 1
+        return task
 
     # --- a handler's turn ---
 
@@ -273,6 +237,10 @@ class Turns:
             case _:
                 raise TurnError(f"the handler gave {type(output).__name__}, not text or an output")
 
+    def _ran(self, task: Task) -> None:
+        self._running.pop(task, None)
+        self.let_go(task)
+
     def _still_running(self, running: asyncio.Task[None], task_id: str) -> None:
         if not running.done():
             reason = f"task {task_id} was canceled {CANCEL_BOUND:.0f} s ago and goes on"
@@ -288,15 +256,19 @@ class Turns:
     def forget(self, deliver: Deliver) -> None:
         self._tasks.pop(_key(deliver), None)
         self._count(turns_finished=1)
-        self._settle()
+        if self._handler is None:
+            # in the next step of the loop: whoever ended it may wait for another by then
+            asyncio.get_running_loop().call_soon(self._settle)
+        else:
+            self._settle()
 
     def count(self, state: str, text: str) -> None:
         """How a turn ended. Only content clears a wedge: an empty success proves nothing."""
         if state == "failed":
             if not means_rate_limited(text):
-                self._outcomes.append(text)
+                self._outcomes.append((self._clock.monotonic(), text))
         elif state == "completed":
-            self._outcomes.append(None)
+            self._outcomes.append((self._clock.monotonic(), None))
             if text.strip():
                 wedge.clear_wedge()
 
@@ -309,8 +281,10 @@ class Turns:
 
     def tell(self) -> None:
         """The whole picture, to the link's thread, if it changed. Called on every tick of the loop too."""
-        errors = [text for text in self._outcomes if text is not None]
-        takes = not self._closed and (self._handler is not None or self._iterated)
+        oldest = self._clock.monotonic() - WINDOW_SECONDS
+        while self._outcomes and self._outcomes[0][0] < oldest:
+            self._outcomes.popleft()
+        errors = [text for _, text in self._outcomes if text is not None]
         facts = Facts(
             counters=self._counters,
             phase=self._phase,
@@ -318,11 +292,20 @@ class Turns:
             error_rate=len(errors) / max(len(self._outcomes), WINDOW_LEAST),
             sample_error=errors[-1] if errors else "",
             note=self.note,
-            capacity=self._capacity if takes else 0,
+            capacity=self._places(),
         )
         if facts != self._told:
             self._told = facts
             self.say(facts)
+
+    def _places(self) -> int:
+        """How many tasks it can have at a time, those it has included."""
+        if self._closed:
+            return 0
+        if self._handler is not None:
+            return self._capacity
+        taken = sum(task.begun for task in self._tasks.values())
+        return min(self._capacity, taken + max(self._waiting, self._queue.qsize()))
 
     def _count(self, **more: int) -> None:
         present = self._counters
@@ -345,18 +328,3 @@ class Turns:
 
 def _key(frame: Deliver | Cancel) -> tuple[str, int, int]:
     return frame.task_id, frame.generation, frame.attempt
-
-
-def _turn(deliver: Deliver) -> Turn:
-    return Turn(
-        text=deliver.text,
-        context_id=deliver.context_id,
-        task_id=deliver.task_id,
-        parts=tuple(deliver.parts),
-        sender_kind=deliver.sender.kind,
-        sender_name=deliver.sender.name,
-        attempt=deliver.attempt,
-        reply=deliver.reply,
-        interrupted=deliver.interrupted,
-        results=tuple(deliver.results),
-    )

@@ -432,6 +432,8 @@ async def test_canceling_functions_that_hear_nothing_costs_nobody_else_anything(
         pipe.Room(capacity=2),
         pipe.Room(capacity=1),
     ]
+    note = pipe.Note(text="2 turns that were told to end go on: 2 of 3 places taken")
+    await worker.until(lambda: note in worker.frames)
     (tmp_path / "go").touch()
     await worker.until(lambda: [one for one in worker.frames if of(one, "innocent")])
     ends = [one for one in worker.frames if isinstance(one, Finished | HandedBack)]

@@ -47,8 +47,8 @@ export const RULES: Record<Symptom, { status: Status; opens: string; closes: str
   },
   "unresponsive": {
     "status": "degraded",
-    "opens": "two canaries in a row failed (witness canary), or tasks of two senders, or two tasks, were claimed and made no progress (witness sender)",
-    "closes": "a canary passes (if a canary opened it; not while a restart is pending), a delivery succeeds, or a newer generation is verified"
+    "opens": "two canaries in a row failed (witness canary), or tasks of two senders, or two tasks, or the only one that it takes at a time, were delivered and did not begin (witness sender)",
+    "closes": "a canary passes (if a canary opened it; not while a restart is pending), a delivery succeeds, or (witness sender) begins at last, or a newer generation is verified"
   },
   "disagreement": {
     "status": "degraded",
@@ -95,6 +95,7 @@ export const paths = {
   restart: (workspaceId: string) => `/workspaces/${encodeURIComponent(workspaceId)}/restart`,
   session: "/session",
   task: (taskId: string) => `/tasks/${encodeURIComponent(taskId)}`,
+  tasks: "/tasks",
   taskCancel: (taskId: string) => `/tasks/${encodeURIComponent(taskId)}/cancel`,
   taskTrace: (taskId: string) => `/tasks/${encodeURIComponent(taskId)}/trace`,
   taskUpdates: (taskId: string) => `/tasks/${encodeURIComponent(taskId)}/updates`,

@@ -87,8 +87,12 @@ def beat_request(port: int, token: str, workspace_id: str) -> bytes:
     return head.encode() + body
 
 
-def load(port: int, requests: list[bytes], seconds: float, depth: int = 8) -> float:
-    """Requests a second, over one keep-alive connection for each request text, `depth` in flight on each."""
+def load(
+    port: int, requests: list[bytes], seconds: float, depth: int = 8, answer: bytes = b"HTTP/1.1 200"
+) -> tuple[float, int]:
+    """(requests a second, requests), over one keep-alive connection for each request text, `depth` in flight on each.
+    An answer is one that holds `answer`, once.
+    """
     chooser = selectors.DefaultSelector()
     outstanding: dict[socket.socket, tuple[bytes, int]] = {}
     for request in requests:
@@ -104,15 +108,15 @@ def load(port: int, requests: list[bytes], seconds: float, depth: int = 8) -> fl
         for key, _ in chooser.select(0.5):
             connection = key.fileobj
             data = connection.recv(65536)
-            if not data or b"HTTP/1.1 4" in data or b"HTTP/1.1 5" in data:
-                raise SystemExit(f"the server refused a beat: {data[:300]!r}")
-            count = data.count(b"HTTP/1.1 200")
+            if not data or b"HTTP/1.1 4" in data or b"HTTP/1.1 5" in data or b'"error":' in data:
+                raise SystemExit(f"the server refused a request: {data[:300]!r}")
+            count = data.count(answer)
             answered += count
             connection.sendall(outstanding[connection][0] * count)
     elapsed = now - begun
     for connection in outstanding:
         connection.close()
-    return answered / elapsed
+    return answered / elapsed, answered
 
 
 def processor_seconds(pid: int) -> float:

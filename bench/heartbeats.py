@@ -43,7 +43,7 @@ def main() -> None:
                 for _ in range(options.rounds):
                     for target, port in ports.items():
                         requests = [beat_request(port, token, workspace) for workspace, token in made]
-                        rates[target].append(load(port, requests, options.seconds))
+                        rates[target].append(load(port, requests, options.seconds)[0])
     for target, rounds in rates.items():
         print(f"{target:9} {median_of(rounds):8.0f} beats/s   (rounds: {', '.join(f'{rate:.0f}' for rate in rounds)})")
     to_bare = median_of([ours / bare for ours, bare in zip(rates["truebeat"], rates["bare"], strict=True)])

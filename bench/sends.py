@@ -26,6 +26,7 @@ from bench.durable import CONNECTIONS, WORKSPACES, Raw
 from bench.harness import (
     ADMIN,
     free_port,
+    load,
     median_of,
     new_id,
     percentile,
@@ -48,22 +49,22 @@ async def ask(raw: Raw, path: str) -> None:
         raise SystemExit(f"{path}: {answer[:500]!r}")
 
 
-async def rate(port: int, pid: int, paths: list[str], token: str | None, seconds: float) -> tuple[float, float]:
+def rate(port: int, pid: int, paths: list[str], token: str | None, seconds: float) -> tuple[float, float]:
     """(calls a second, milliseconds of processor that the server used for one)."""
-    done = 0
-
-    async def sender(path: str, end: float) -> None:
-        nonlocal done
-        raw = await Raw.open(port, token)
-        while time.monotonic() < end:
-            await ask(raw, path)
-            done += 1
-
-    await sender(paths[0], time.monotonic() + 0.5)  # imports, plans
+    bearer = f"Authorization: Bearer {token}\r\n" if token else ""
+    requests = []
+    for n in range(CONNECTIONS):
+        body = call()
+        head = (
+            f"POST {paths[n % len(paths)]} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{VERSION}{bearer}"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        requests.append(head.encode() + body)
+    completed = b"TASK_STATE_COMPLETED"
+    load(port, requests[:1], 0.5, 1, completed)  # imports, plans
     used = processor_seconds(pid)
-    begun, done = time.monotonic(), 0
-    await asyncio.gather(*(sender(paths[n % len(paths)], begun + seconds) for n in range(CONNECTIONS)))
-    return done / (time.monotonic() - begun), (processor_seconds(pid) - used) / done * 1000
+    each_second, count = load(port, requests, seconds, 1, completed)
+    return each_second, (processor_seconds(pid) - used) / count * 1000
 
 
 async def latencies(port: int, path: str, token: str | None, times: int) -> list[float]:
@@ -118,21 +119,19 @@ def main() -> None:
                 workspaces = asyncio.run(created(port, WORKSPACES))
                 paths = [f"/workspaces/{workspace_id}/a2a" for workspace_id, _ in workspaces]
                 with peers(port, workspaces):
-                    ours.append(asyncio.run(rate(port, process.pid, paths, ADMIN, given.seconds)))
+                    ours.append(rate(port, process.pid, paths, ADMIN, given.seconds))
                     through += asyncio.run(latencies(port, paths[0], ADMIN, given.calls))
             port = free_port()
             with server("a2a-memory", port, 0, environment) as process:
-                theirs.append(asyncio.run(rate(port, process.pid, ["/"], None, given.seconds)))
+                theirs.append(rate(port, process.pid, ["/"], None, given.seconds))
                 direct += asyncio.run(latencies(port, "/", None, given.calls))
             rounds = [f"{name} {them[-1][0]:5.0f}/s, {them[-1][1]:.2f} ms of processor each" for name, them in both]
             print("   ".join(rounds), f"  load {os.getloadavg()[0]:.1f}", flush=True)
-    [(rate_ours, used_ours), (rate_theirs, used_theirs)] = [
-        [median_of([one[place] for one in them]) for place in (0, 1)] for _, them in both
-    ]
-    print(f"SendMessage a second: truebeat {rate_ours:.0f}, a2a-sdk in memory {rate_theirs:.0f}, "
-          f"factor {rate_ours / rate_theirs:.1f} (goal 4)")  # fmt: skip
-    print(f"processor of the server for one: truebeat {used_ours:.2f} ms, a2a-sdk {used_theirs:.2f} ms, "
-          f"factor {used_theirs / used_ours:.1f}")  # fmt: skip
+    for place, what, unit in ((0, "SendMessage a second", ""), (1, "processor of the server for one", " ms")):
+        mine, its = [one[place] for one in ours], [one[place] for one in theirs]
+        factors = [a / b if place == 0 else b / a for a, b in zip(mine, its, strict=True)]
+        print(f"{what}: truebeat {median_of(mine):.2f}{unit}, a2a-sdk in memory {median_of(its):.2f}{unit}, factor "
+              f"{min(factors):.1f} to {max(factors):.1f}, median {median_of(factors):.1f} (goal 4)")  # fmt: skip
     for name, values in (("through the platform", through), ("direct", direct)):
         print(f"{name}: p50 {percentile(values, 0.5) * 1000:.1f} ms, p99 {percentile(values, 0.99) * 1000:.1f} ms")
     added = [(percentile(through, share) - percentile(direct, share)) * 1000 for share in (0.5, 0.99)]

@@ -3,6 +3,7 @@
 endpoint.py      the ASGI app below /workspaces/{id}/a2a: who asks, bounds, cards. Imports no a2a-sdk.
 cards.py         the agent card, as 1.0 and with the fields of 0.3. Imports no a2a-sdk.
 wire.py          bodies, content types and error bodies, for what is refused before the SDK sees it
+direct.py        the most frequent call without the SDK: a plain SendMessage and its plain answer
 connection.py    ends a request in work when its client goes away
 legacy.py        completes the bare shapes of 0.3 clients
 caller.py        who asks, of which workspace; goes with each request

@@ -1,0 +1,39 @@
+"""An agent that hands work on: "hand on bob,eve" goes to bob as "hand on eve". It journals the results it was given."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+import truebeat
+from truebeat.errors import Conflict, Unavailable
+
+if TYPE_CHECKING:
+    from truebeat.workspace.executors.base import Turn
+
+JOURNAL = os.open(os.environ["CHAIN_JOURNAL"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+
+async def answer(text: str, turn: Turn) -> str:
+    words = text.split()
+    if words[:2] == ["hand", "on"] and len(words) == 3:
+        target, _, rest = words[2].partition(",")
+        await hand_on(target, f"hand on {rest}" if rest else "the last", turn)
+    used = ",".join(result.delegation_id for result in turn.results)
+    # one line, whole or not at all, as the last thing of the turn
+    os.write(JOURNAL, f"{turn.task_id} {turn.attempt} {used}\n".encode())
+    return f"{len(turn.results)} results"
+
+
+async def hand_on(target: str, text: str, turn: Turn) -> None:
+    """Once for each task, however often its turn is done. What passes by itself is waited for."""
+    while True:
+        try:
+            await truebeat.delegate(target, text, wait=False, key=turn.task_id)
+        except (Unavailable, Conflict) as error:
+            if isinstance(error, Conflict) and "limit" not in error.facts:
+                raise
+            await asyncio.sleep(0.1)
+        else:
+            return

@@ -241,7 +241,7 @@ def test_a_condition_belongs_to_the_generation_that_has_it():
 
 
 @pytest.mark.parametrize(("tasks", "senders", "opens"), [(1, 1, False), (2, 1, True), (1, 2, True), (2, 2, True)])
-def test_senders_without_progress(tasks, senders, opens):
+def test_deliveries_that_do_not_begin(tasks, senders, opens):
     stuck = run(SUPERVISED, DeliveriesStuck(tasks, senders))
     assert (stuck.open(Symptom.UNRESPONSIVE) is not None) is opens
     if opens:
@@ -249,6 +249,12 @@ def test_senders_without_progress(tasks, senders, opens):
         assert run(stuck, beat(canary_failures=0)).status is Status.DEGRADED  # the canary does not see what senders see
         assert run(stuck, DeliverySucceeded()).status is Status.ONLINE
         assert run(stuck, beat(generation=2)).status is Status.ONLINE
+
+
+@pytest.mark.parametrize(("room", "opens"), [(0, False), (1, True), (2, False)])
+def test_a_single_delivery_is_enough_where_there_is_room_for_one(room, opens):
+    stuck = run(SUPERVISED, DeliveriesStuck(1, 1, room=room))
+    assert (stuck.open(Symptom.UNRESPONSIVE) is not None) is opens
 
 
 def test_disagreement_needs_two_other_witnesses_and_a_claim_of_health():

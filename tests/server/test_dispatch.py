@@ -348,6 +348,12 @@ async def test_removal_rejects_what_waits_and_fails_what_was_begun(stand, ada):
     await stand.send(ada[0], status=410)
 
 
+async def degraded(link, delivers, **fields):
+    """One more beat of a supervisor whose worker was given these."""
+    holding = [f"{deliver['task_id']}/{deliver['attempt']}" for deliver in delivers]
+    return await link.beat(holding=holding, **fields) == "degraded"
+
+
 async def test_a_worker_that_begins_nothing_is_unresponsive_by_its_senders(stand, ada, monkeypatch):
     monkeypatch.setattr("truebeat.server.services.stuck.BEGIN_WITHIN", 1)
     async with stand.dial(*ada) as link:
@@ -355,12 +361,8 @@ async def test_a_worker_that_begins_nothing_is_unresponsive_by_its_senders(stand
         await stand.send(ada[0], "a")
         await stand.send(ada[0], "b")
         delivers = [await link.receive("deliver") for _ in range(2)]
-
-        async def degraded():
-            view = (await stand.http.get(f"/workspaces/{ada[0]}")).json()
-            return view if view["status"] == "degraded" else None
-
-        view = await until(degraded)
+        await until(lambda: degraded(link, delivers, capacity=0))
+        view = (await stand.http.get(f"/workspaces/{ada[0]}")).json()
         assert [(c["symptom"], c["witness"]) for c in view["conditions"]] == [("unresponsive", "sender")]
         await link.finish(delivers[0], "it does answer")
 

@@ -159,7 +159,7 @@ async def test_five_witnesses_side_by_side(rig):
     assert says(rig, lease)["evidence"] == ("stands still", False, 53)
     assert says(rig, lease)["self"] == ("healthy", True, 0)
     await rig.observe(lease, DeliveriesStuck(2, 1))
-    assert says(rig, lease)["sender"][:2] == ("deliveries make no progress", False)
+    assert says(rig, lease)["sender"][:2] == ("deliveries do not begin", False)
     views = testimony.witnesses(lease, lease.record, rig.clock, details=False)
     assert {view.detail for view in views} == {""}
 

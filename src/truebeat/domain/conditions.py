@@ -97,10 +97,10 @@ RULES: Final[dict[Symptom, Rule]] = {
     Symptom.UNRESPONSIVE: Rule(
         Status.DEGRADED,
         Witness.CANARY,
-        "two canaries in a row failed (witness canary), or tasks of two senders, or two tasks, were claimed and made "
-        "no progress (witness sender)",
-        "a canary passes (if a canary opened it; not while a restart is pending), a delivery succeeds, or a newer "
-        "generation is verified",
+        "two canaries in a row failed (witness canary), or tasks of two senders, or two tasks, or the only one that it "
+        "takes at a time, were delivered and did not begin (witness sender)",
+        "a canary passes (if a canary opened it; not while a restart is pending), a delivery succeeds, or (witness "
+        "sender) begins at last, or a newer generation is verified",
     ),
     Symptom.DISAGREEMENT: Rule(
         Status.DEGRADED,

@@ -77,12 +77,13 @@ __all__ = [
     "changes_nothing",
     "created",
     "derive_status",
+    "enough_stuck",
     "judge",
     "rejects_work",
     "takes_work",
 ]
 
-#: failed canaries in a row, and tasks or senders without progress, that mean "unresponsive"
+#: failed canaries in a row, and tasks or senders whose deliveries do not begin, that mean "unresponsive"
 CANARY_FAILURES: Final = 2
 STUCK_TASKS: Final = 2
 STUCK_SENDERS: Final = 2
@@ -189,9 +190,9 @@ def judge(record: Record, observation: Observation, now: datetime) -> Verdict:
                 conditions.close(Symptom.QUARANTINED)
                 generation = observation.generation
         case DeliveriesStuck():
-            if observation.tasks >= STUCK_TASKS or observation.senders >= STUCK_SENDERS:
+            if enough_stuck(observation.tasks, observation.senders, observation.room):
                 detail = observation.detail or (
-                    f"{observation.tasks} tasks of {observation.senders} senders were claimed and made no progress"
+                    f"{observation.tasks} tasks of {observation.senders} senders were delivered and did not begin"
                 )
                 conditions.open(Symptom.UNRESPONSIVE, detail, Witness.SENDER)
         case DeliverySucceeded():
@@ -248,6 +249,11 @@ def _is_verified(beat: Beat, condition: Condition) -> bool:
     has fallen silent: then its word is all there is.
     """
     return beat.generation is None or beat.generation > condition.generation
+
+
+def enough_stuck(tasks: int, senders: int, room: int) -> bool:
+    """Whether so many deliveries that do not begin are evidence. One that takes a single task can't have two."""
+    return tasks >= STUCK_TASKS or senders >= STUCK_SENDERS or (room == 1 and tasks == 1)
 
 
 def changes_nothing(record: Record, beat: Beat) -> bool:

@@ -57,16 +57,19 @@ class GenerationVerified:
 
 @dataclass(frozen=True, slots=True)
 class DeliveriesStuck:
-    """Tasks of `senders` different senders, `tasks` in all, were claimed by it and made no progress."""
+    """Tasks of `senders` different senders, `tasks` in all, were delivered to it and did not begin.
+    room: how many it takes together; 0 when that is not known.
+    """
 
     tasks: int
     senders: int
     detail: str = ""
+    room: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class DeliverySucceeded:
-    """A task that it claimed ended with an answer."""
+    """A task that was delivered to it ended with an answer, or the last of those that did not begin began at last."""
 
 
 @dataclass(frozen=True, slots=True)

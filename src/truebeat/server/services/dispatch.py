@@ -18,7 +18,7 @@ import structlog
 
 from truebeat.domain import delivery
 from truebeat.domain.delivery import State
-from truebeat.domain.health import DeliveriesStuck, DeliverySucceeded, Symptom, takes_work
+from truebeat.domain.health import DeliveriesStuck, DeliverySucceeded, Status, Symptom, Witness, takes_work
 from truebeat.errors import TruebeatError
 from truebeat.protocol.delivery import RESULT_LIMIT, Begun, Cancel, Chunk, Deliver, Finished, HandedBack, Settled
 from truebeat.server.background.tasks import spawn
@@ -59,7 +59,7 @@ class Session(Protocol):
 class _Line:
     """What is known of one open link."""
 
-    def __init__(self, lease: Lease, session: Session) -> None:
+    def __init__(self, lease: Lease, session: Session, stuck: Stuck) -> None:
         self.lease = lease
         self.session = session
         self.generation = -1
@@ -68,12 +68,14 @@ class _Line:
         self.comparing = False
         #: how many tasks the worker has and takes together, by the last beat
         self.places = 0
+        #: the same of a worker that has said it is well
+        self.room = 0
         self.holding: set[str] = set()
         #: delivered over this link or known to be held, and not ended: "task/attempt"
         self.inflight: set[str] = set()
         #: their endings came and are being written: neither lost nor to be delivered again
         self.ending: set[str] = set()
-        self.stuck = Stuck()
+        self.stuck = stuck
         self.pending_frames = 0
         self.pending_weight = 0
         #: a frame was not taken: nothing more is, until the link was cut
@@ -89,6 +91,7 @@ class Dispatch:
         self._health = health
         self._clock = clock
         self._lines: dict[str, _Line] = {}
+        self._stuck: dict[str, Stuck] = {}
         self._pending_weight = 0
         ledger.room_of = self._room_of
         ledger.deliver = self._deliver
@@ -98,10 +101,12 @@ class Dispatch:
 
     def linked(self, lease: Lease, session: Session) -> None:
         """A link is open, or a newer one has replaced it."""
-        self._lines[lease.id] = _Line(lease, session)
+        self._lines[lease.id] = _Line(lease, session, self._stuck.setdefault(lease.id, Stuck()))
 
     def unlinked(self, lease: Lease) -> None:
         self._lines.pop(lease.id, None)
+        if not self._stuck.get(lease.id) or lease.status is Status.REMOVED:
+            self._stuck.pop(lease.id, None)
 
     def capacity(self, lease: Lease, beat: link.Beat) -> None:
         """An accepted beat: what its worker holds and takes. Never waits."""
@@ -111,10 +116,13 @@ class Dispatch:
         line.holding = set(beat.holding)
         # A worker that has not said it is well gets nothing new.
         line.places = len(line.holding) + (beat.capacity if beat.runtime_state == "" else 0)
+        if beat.runtime_state == "":
+            line.room = line.places
         if beat.generation != line.generation:
             line.generation = beat.generation
             line.ready = False
-            line.stuck.forget()
+        line.stuck.of(beat.generation)
+        line.stuck.ticked(beat.tick_age)
         if not line.ready:
             self._compare(line)
         else:
@@ -176,7 +184,9 @@ class Dispatch:
                 # Its worker did not want it: before its next beat says what it takes it would be given it again.
                 line.places = 0
             self._ledger.claim(UUID(lease.id))
-        line.stuck.moved(key)
+        begins = line.stuck.moved(key) and not isinstance(frame, HandedBack)
+        if begins and (found := lease.record.open(Symptom.UNRESPONSIVE)) and found.witness is Witness.SENDER:
+            spawn(self._observe(lease, DeliverySucceeded()), name="deliveries begin")
         line.pending_frames += 1
         line.pending_weight += weight
         self._pending_weight += weight
@@ -278,6 +288,7 @@ class Dispatch:
                     reason = "its supervisor does not have it any more"
                     events.append((held.id, delivery.LeaseExpired(held.generation, held.attempt, reason)))
         line.inflight &= by_ledger
+        line.stuck.keep(by_ledger)
         for key in line.holding - by_ledger:
             task_id, _, attempt = key.rpartition("/")
             if attempt.isdecimal():
@@ -300,9 +311,15 @@ class Dispatch:
         """What was delivered and never begins is evidence of the senders."""
         while True:
             await asyncio.sleep(1.0)
-            for line in list(self._lines.values()):
-                if (stuck := line.stuck.look()) is not None and takes_work(line.lease.record):
-                    await self._observe(line.lease, stuck)
+            await self.look()
+
+    async def look(self) -> None:
+        """One look, a second after the last."""
+        for line in list(self._lines.values()):
+            if not line.ready or line.overflown:
+                continue  # what it says can't be heard now
+            if (stuck := line.stuck.look(line.room)) is not None and takes_work(line.lease.record):
+                await self._observe(line.lease, stuck)
 
 
 def _give_up_cancellations(leases: list[task_store.Lease]) -> Decision:

@@ -115,11 +115,11 @@ def _sender(lease: Lease, record: Record, clock: Clock) -> WitnessView:
     sender = None if lease.told is None else lease.told.sender
     if stuck is not None and stuck.witness is Witness.SENDER:
         age = (clock.now() - stuck.since).total_seconds()
-        return _view(Witness.SENDER, "deliveries make no progress", False, age, stuck.detail)
+        return _view(Witness.SENDER, "deliveries do not begin", False, age, stuck.detail)
     if sender is None:
         return _view(Witness.SENDER, "no delivery yet", None, None)
     at, succeeded, text = sender
-    says = "a delivery succeeded" if succeeded else "a delivery makes no progress"
+    says = "a delivery succeeded" if succeeded else "a delivery does not begin"
     return _view(Witness.SENDER, says, True if succeeded else None, clock.monotonic() - at, text)
 
 

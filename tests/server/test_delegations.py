@@ -419,6 +419,44 @@ async def test_a_workspace_wakes_itself_in_the_bare_old_shape(agents, stand):
     assert "error" in without.json()
 
 
+async def test_an_older_runtime_polls_keeps_its_file_and_wakes_itself(agents, stand, tmp_path):
+    """By the old contract alone: the list, its own file of results, a bare message to itself with X-Workspace-ID."""
+    ada, bob = await agents("ada"), await agents("bob")
+    file, seen = tmp_path / "results.jsonl", set()
+
+    async def poll():
+        new = [
+            one
+            for one in await ada.get(f"/workspaces/{ada.id}/delegations")
+            if one["status"] in {"completed", "failed"} and one["delegation_id"] not in seen
+        ]
+        seen.update(one["delegation_id"] for one in new)
+        with file.open("a") as out:
+            out.writelines(json.dumps(one) + "\n" for one in new if one["source_id"] == ada.id)
+        if new:
+            part = {"type": "text", "text": f"{len(new)} results"}
+            body = {"method": "message/send", "params": {"message": {"role": "user", "parts": [part]}}}
+            headers = {**ada.auth, "X-Workspace-ID": ada.id}
+            answer = await stand.http.post(f"/workspaces/{ada.id}/a2a", json=body, headers=headers)
+            assert "error" not in answer.json()
+        return len(new)
+
+    for text in ("one", "two"):
+        await ada.delegate(bob, text)
+        await bob.link.finish(await bob.take(), f"answer to {text}")
+    assert await poll() == 2
+    assert await poll() == 0
+    kept = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [one["response_preview"] for one in kept] == ["answer to two", "answer to one"]
+    texts = []
+    for _ in range(2):
+        turn = await ada.take()
+        texts.append((turn["sender"]["kind"], turn["text"]))
+        await ada.link.finish(turn)
+    assert ("workspace", "2 results") in texts
+    assert (await ada.get(f"/workspaces/{ada.id}"))["parent_id"] is None
+
+
 async def test_people_are_told_and_what_was_read_is_read(agents, stand):
     ada, bob = await agents("ada"), await agents("bob")
     await ada.post(f"/workspaces/{ada.id}/notify", status=201, message="look here", type="alert", link="/x")

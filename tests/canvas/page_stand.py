@@ -235,8 +235,11 @@ class Visitor:
         return self.page.locator(f"#card-{getattr(one, 'id', one)}")
 
     def open(self, one, tab: str = "health") -> None:
-        """Its panel, by the URL."""
-        self.page.goto(f"/?workspace={getattr(one, 'id', one)}&tab={tab}")
+        """Its panel, by the URL, as Back and Forward would do it."""
+        url = f"/?workspace={getattr(one, 'id', one)}&tab={tab}"
+        self.page.evaluate(
+            "(url) => { history.pushState(null, '', url); dispatchEvent(new PopStateEvent('popstate')); }", url
+        )
         expect(self.page.locator(f"#tab-{tab}")).to_have_attribute("aria-selected", "true")
         self.live()
 

@@ -230,6 +230,24 @@ async def test_a_caller_that_left_confirms_nothing(stub: Stub, tools: Tools) -> 
     assert not stub.calls(CONSUMED)
 
 
+async def test_a_caller_that_left_leaves_no_thread_that_waits(stub: Stub, tools: Tools) -> None:
+    asked = threading.Event()
+
+    def working(*_):
+        asked.set()
+        return view(state=State.WORKING)
+
+    stub.answers[CREATE] = stub.answers[SHOW] = working
+    call = asyncio.ensure_future(tools.call("delegate_task", {"target": "bob", "task": "look"}))
+    assert await asyncio.to_thread(asked.wait, 10)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    async with asyncio.timeout(10):
+        while [one for one in threading.enumerate() if one.name == "truebeat tool"]:  # noqa: ASYNC110 - threads tell nobody
+            await asyncio.sleep(0.02)
+
+
 async def test_a_connection_that_breaks_makes_no_second_delegation(stub: Stub, tools: Tools) -> None:
     answers = [problem(503, "unavailable", "going down"), (200, view())]
     stub.answers[CREATE] = lambda *_: answers.pop(0)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from truebeat.errors import TruebeatError
 from truebeat.server.store import events as event_store
 
 if TYPE_CHECKING:
@@ -30,7 +31,10 @@ class EventPruner:
 
     async def run(self) -> None:
         while True:
-            await self.prune()
+            try:
+                await self.prune()
+            except TruebeatError as error:
+                log.warning("could not prune events", reason=error.message)
             await asyncio.sleep(INTERVAL)
 
     async def prune(self) -> int:

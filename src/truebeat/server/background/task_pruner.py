@@ -9,6 +9,7 @@ from uuid import UUID
 
 import structlog
 
+from truebeat.errors import TruebeatError
 from truebeat.server.store import retention as retention_store
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ class TaskPruner:
 
     async def run(self) -> None:
         while True:
-            await self.prune()
+            try:
+                await self.prune()
+            except TruebeatError as error:
+                log.warning("could not prune tasks", reason=error.message)
             await asyncio.sleep(INTERVAL)
 
     async def prune(self) -> int:

@@ -27,7 +27,7 @@ export const RULES: Record<Symptom, { status: Status; opens: string; closes: str
   },
   "overdue": {
     "status": "failed",
-    "opens": "no first beat, or no start of a new generation, within the provisioning deadline",
+    "opens": "no first beat, or no start of a new generation, within the provisioning deadline (or the longer bound that a supervisor declares for starting; counted while its beats come)",
     "closes": "the first beat that says how the runtime is, or an operator restarts it"
   },
   "silent": {

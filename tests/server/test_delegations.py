@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 from contextlib import AsyncExitStack
 
 import pytest

@@ -77,6 +77,11 @@ async def supervised(fleet: Fleet, name: str, *arguments: str, cwd: Path, **more
         await asyncio.wait_for(process.wait(), 30)
 
 
+async def gone(pid: int) -> bool:
+    process = processes.read(pid)
+    return process is None or process.state in "ZX"
+
+
 async def test_a_plain_python_function_delegates(fleet: Fleet, tmp_path: Path) -> None:
     (tmp_path / "agent.py").write_text(PLAIN)
     async with fleet.run("bob", echo), supervised(fleet, "ada", "python", "agent:answer", cwd=tmp_path):
@@ -112,7 +117,10 @@ async def test_a_command_reads_each_result_once_also_if_it_is_killed_while_it_re
         await fleet.until(lambda: lines("turns", 1), 60)
         if killed:
             (worker,) = [one for one in processes.snapshot() if one.parent == process.pid]
+            (reader,) = [one for one in processes.snapshot() if one.parent == worker.pid]
             os.kill(worker.pid, signal.SIGKILL)
+            # before it is gone it must not go on: what it did then would be done twice
+            await fleet.until(lambda: gone(reader.pid), 20)
             (tmp_path / "hold").unlink()
             await fleet.until(lambda: lines("turns", 2), 60)
         await fleet.until(lambda: lines("read", 1), 60)

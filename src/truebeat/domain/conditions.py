@@ -71,7 +71,8 @@ RULES: Final[dict[Symptom, Rule]] = {
     Symptom.OVERDUE: Rule(
         Status.FAILED,
         Witness.PLATFORM,
-        "no first beat, or no start of a new generation, within the provisioning deadline",
+        "no first beat, or no start of a new generation, within the provisioning deadline (or the longer bound that a "
+        "supervisor declares for starting; counted while its beats come)",
         "the first beat that says how the runtime is, or an operator restarts it",
     ),
     Symptom.SILENT: Rule(

@@ -176,7 +176,7 @@ def judge(record: Record, observation: Observation, now: datetime) -> Verdict:
             if record.open(Symptom.AWAITING) is None or record.generation > 0:
                 conditions.open(Symptom.SILENT, f"no beat for {observation.silence:.1f} s")
         case ProvisioningExpired():
-            if record.open(Symptom.AWAITING) is not None:
+            if record.open(Symptom.AWAITING) is not None or record.restart_pending:
                 what = "no first beat" if record.generation == 0 else "the new generation did not start"
                 conditions.open(Symptom.OVERDUE, f"{what} within {observation.deadline:.0f} s")
         case BudgetSpent():

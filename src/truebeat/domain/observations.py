@@ -35,7 +35,7 @@ class LeaseExpired:
 
 @dataclass(frozen=True, slots=True)
 class ProvisioningExpired:
-    """No first beat within `deadline` seconds of creation."""
+    """No first beat within `deadline` seconds of creation, or no new generation within so many seconds of beats."""
 
     deadline: float
 

@@ -53,6 +53,7 @@ class Told:
         "standing",
         "still",
         "tick_age",
+        "waited",
     )
 
     def __init__(self, boot: int, bounds: Mapping[str, float]) -> None:
@@ -84,6 +85,8 @@ class Told:
         #: who ordered the pending restart, "" for before this server started; and why
         self.restart_by = ""
         self.restart_reason = "ordered before this server started"
+        #: seconds that its beats have come while its start is awaited; below 0: the order came after the last beat
+        self.waited = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,12 +232,6 @@ class Leases:
         if not lease.dirty:
             lease.dirty = True
             self.dirty.append(lease)
-
-    def watch(self, lease: Lease, now: float, term: float) -> None:
-        """Expect a sign of life within `term` seconds from now."""
-        lease.stamped = now
-        lease.term = term
-        self.deadlines.watch(lease)
 
     def link_lost(self, lease: Lease, now: float) -> None:
         """The link is a witness: its loss shortens the lease to the grace, never lengthens it."""

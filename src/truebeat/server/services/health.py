@@ -64,7 +64,7 @@ class _Item:
     now: datetime
     done: asyncio.Future[Verdict]
     #: written in the same transaction, only if the observation changed the record
-    extra_events: tuple[NewEvent, ...] = ()
+    event: Callable[[Record], NewEvent] | None = None
     within: Callable[[Any], Awaitable[None]] | None = None
     attempts: int = 0
     verdict: Verdict | None = field(default=None)
@@ -106,30 +106,32 @@ class Health:
         Conflict.
         """
         lease = self._living(workspace_id)
-        if lease.record.restart_pending:
+        if lease.record.restart_pending and not lease.record.open(Symptom.OVERDUE):
             raise Conflict("a restart is already pending; wait for the new generation")
         if not lease.linked:
             raise Conflict("the workspace holds no link, so it can't be restarted from here; start it where it runs")
         now = self._clock.now()
-        order = restart_id(lease.id, lease.record.generation)
-        event = NewEvent(
-            at=now,
-            type="RESTART_ORDERED",
-            workspace_id=UUID(lease.id),
-            payload={
-                "name": lease.name,
-                "restart_id": str(order),
-                "by": by,
-                "detail": reason,
-                "generation": lease.record.generation,
-            },
-            cause=by,
-        )
-        verdict = await self._enqueue(lease, RestartOrdered(by, reason), now, extra_events=(event,))
+
+        def event(record: Record) -> NewEvent:
+            return NewEvent(
+                at=now,
+                type="RESTART_ORDERED",
+                workspace_id=UUID(lease.id),
+                payload={
+                    "name": lease.name,
+                    "restart_id": str(restart_id(lease.id, record.awaiting_above)),
+                    "by": by,
+                    "detail": reason,
+                    "generation": record.generation,
+                },
+                cause=by,
+            )
+
+        verdict = await self._enqueue(lease, RestartOrdered(by, reason), now, event=event)
         if not verdict.changed:
             raise Conflict("a restart is already pending; wait for the new generation")
         self._ordered(lease, by, f"ordered by {by}" + (f": {reason}" if reason else ""))
-        return order
+        return restart_id(lease.id, verdict.record.awaiting_above)
 
     async def remove(self, workspace_id: str, by: str) -> None:
         """Final. Its tokens are revoked in the same transaction; a late beat gets 410 and resurrects nothing."""
@@ -148,6 +150,7 @@ class Health:
     def _ordered(self, lease: Lease, by: str, reason: str) -> None:
         if lease.told is not None:
             lease.told.restart_by, lease.told.restart_reason = by, reason
+            lease.told.waited = -min(self._clock.monotonic() - lease.stamped, self._leases.lease / 2)
         for listener in self.on_restart:
             listener(lease)
 
@@ -225,7 +228,8 @@ class Health:
             if not item.verdict.changed:
                 continue
             records[item.lease] = item.verdict.record
-            new_events.extend(item.extra_events)
+            if item.event is not None:
+                new_events.append(item.event(item.verdict.record))
             if item.verdict.announcement is not None:
                 new_events.append(announce(item.lease, item.verdict.announcement, item.now))
             new_events.extend(book.note(item.lease, item.observation, item.verdict, item.now))

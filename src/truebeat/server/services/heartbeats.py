@@ -96,11 +96,18 @@ class Heartbeats:
             await self.settle(lease, health.GenerationVerified(beat.generation))
         if lease.pending or not changes_nothing(lease.record, observation):
             await self.settle(lease, observation)
-        awaiting = lease.record.open(Symptom.AWAITING)
-        deadline = self._leases.provisioning_deadline
-        if awaiting is not None and (self._clock.now() - awaiting.since).total_seconds() > deadline:
+        deadline = self._start_deadline(lease, beat)
+        if is_awaited(lease.record) and lease.told is not None and lease.told.waited > deadline:
             # It beats, and its new generation does not come up.
             await self.settle(lease, health.ProvisioningExpired(deadline))
+
+    def _start_deadline(self, lease: Lease, beat: link.Beat) -> float:
+        """Seconds that it may take to come up: one that is starting may have declared that it needs longer."""
+        deadline = self._leases.provisioning_deadline
+        if beat.phase != "starting" or lease.told is None:
+            return deadline
+        declared = lease.told.bounds.get("starting", 0.0) if beat.phase_bound is None else beat.phase_bound
+        return max(deadline, declared)
 
     def _testimony(self, lease: Lease, beat: link.Beat) -> health.Beat:
         """What the beat says about the worker, weighed against what the beats before it said. Not stamped yet."""
@@ -111,6 +118,10 @@ class Heartbeats:
         # Only time in which beats came counts: neither a backlog read after a stop of ours, nor a lost link.
         gap = now - lease.stamped
         unseen = max(self._leases.doubt.unseen(lease.stamped, now), gap - self._leases.lease / 2, 0.0)
+        if not is_awaited(lease.record):
+            told.waited = 0.0
+        elif not first:
+            told.waited += gap - unseen
         told.standing = phases.follow(told.standing, evidence_of(beat), now, unseen)
         still = phases.stall(told.standing, told.bounds, now)
         told.still = still or ""
@@ -134,6 +145,11 @@ def is_supervised(lease: Lease) -> bool:
     Once that has been silent for long enough to be offline, plain beats count again: somebody runs it without one.
     """
     return lease.linked or (lease.record.generation > 0 and lease.record.open(Symptom.SILENT) is None)
+
+
+def is_awaited(record: health.Record) -> bool:
+    """Whether a first beat, or that of a new generation, is still to come."""
+    return record.restart_pending or record.open(Symptom.AWAITING) is not None
 
 
 def evidence_of(beat: link.Beat) -> phases.Evidence:

@@ -48,7 +48,7 @@ def evidence(lease: Lease, clock: Clock, *, details: bool) -> EvidenceView | Non
 def witnesses(lease: Lease, record: Record, clock: Clock, *, details: bool) -> list[WitnessView]:
     """Always the same five, in the same order."""
     views = [
-        _self(lease, record, clock),
+        _self(lease, record, clock, details=details),
         _evidence(lease, record, clock),
         _silence(lease, record, clock),
         _sender(lease, record, clock),
@@ -63,6 +63,11 @@ def witnesses(lease: Lease, record: Record, clock: Clock, *, details: bool) -> l
     return views
 
 
+def shown_state(state: str | None, *, details: bool) -> str | None:
+    """What the runtime says of itself: its own words only for those who may see error texts."""
+    return state if details or state in {None, "", WEDGED_STATE} else "a state of its own"
+
+
 def _view(witness: Witness, says: str, healthy: bool | None, age: float | None, detail: str = "") -> WitnessView:
     rounded = None if age is None else round(max(age, 0.0), 3)
     return WitnessView(witness=witness, says=says, detail=detail, age=rounded, healthy=healthy)
@@ -73,7 +78,7 @@ def _beat_age(lease: Lease, clock: Clock) -> float | None:
     return None if lease.last_beat_at is None else (clock.now() - lease.last_beat_at).total_seconds()
 
 
-def _self(lease: Lease, record: Record, clock: Clock) -> WitnessView:
+def _self(lease: Lease, record: Record, clock: Clock, *, details: bool) -> WitnessView:
     age, error = _beat_age(lease, clock), lease.sample_error or ""
     state = lease.runtime_state
     if age is None or state is None:
@@ -83,7 +88,7 @@ def _self(lease: Lease, record: Record, clock: Clock) -> WitnessView:
     if record.open(Symptom.ERRORS):
         return _view(Witness.SELF, f"error rate {lease.error_rate or 0:.2f}", False, age, error)
     if state:
-        return _view(Witness.SELF, state, None, age, error)
+        return _view(Witness.SELF, shown_state(state, details=details) or "", None, age, error)
     return _view(Witness.SELF, "healthy", True, age, error)
 
 

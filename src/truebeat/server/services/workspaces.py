@@ -191,7 +191,7 @@ def _view(row: WorkspaceRow, lease: Lease | None, *, details: bool) -> Workspace
     )
     if lease is not None:
         view.last_beat_at = lease.last_beat_at
-        view.runtime_state = lease.runtime_state
+        view.runtime_state = testimony.shown_state(lease.runtime_state, details=details)
         view.error_rate = lease.error_rate
         view.sample_error = lease.sample_error if details or not lease.sample_error else ""
         view.active_tasks = lease.active_tasks

@@ -131,6 +131,58 @@ async def test_a_restarted_server_goes_on_with_it(pushing, message):
                 pass
 
 
+async def rpc(client, workspace_id, method, token=None, **params):
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    return (await client.post(f"/workspaces/{workspace_id}/a2a", json=body, headers=headers)).json()
+
+
+async def test_only_its_sender_or_an_operator_sees_or_deletes_it_and_its_credentials_nobody(pushing, message):
+    async with hooked() as hook, serving(pushing) as (_, client):
+        workspace_id = (await client.post("/workspaces", json={"name": "ada"})).json()["workspace"]["id"]
+        issued = [
+            (await client.post("/tokens", json={"name": role, "role": role})).json()["token"]
+            for role in ("viewer", "member")
+        ]
+        authentication = {"scheme": "Bearer", "credentials": "hook-secret"}
+        config = {"id": "p", "url": hook.url, "token": "shared-secret", "authentication": authentication}
+        body = send(message(), returnImmediately=True, taskPushNotificationConfig=config)
+        answer = (await client.post(f"/workspaces/{workspace_id}/a2a", json=body)).json()
+        task_id = answer["result"]["task"]["id"]
+        for token in issued:
+            for method in ("Get", "List", "Delete"):
+                name = f"{method}TaskPushNotificationConfig{'s' if method == 'List' else ''}"
+                more = {} if method == "List" else {"id": "p"}
+                refused = await rpc(client, workspace_id, name, token, taskId=task_id, **more)
+                assert refused["error"]["code"] == -32051, (method, refused)
+                assert "secret" not in str(refused)
+        listed = await rpc(client, workspace_id, "ListTaskPushNotificationConfigs", taskId=task_id)
+        (found,) = listed["result"]["configs"]
+        assert found["authentication"] == {"scheme": "Bearer"}
+        assert found["token"] == "shared-secret"
+
+
+async def test_what_follows_the_reply_to_a_question_is_pushed(pushing, message):
+    async with hooked() as hook, serving(pushing) as (url, client):
+        made = (await client.post("/workspaces", json={"name": "ada"})).json()
+        workspace_id = made["workspace"]["id"]
+
+        async def ask_once(agent, deliver):
+            await agent.begin(deliver)
+            state, text = ("completed", "done") if deliver["reply"] else ("input-required", "when?")
+            await agent.finish(deliver, text, state=state)
+
+        async with linked(url, workspace_id, made["token"]) as agent:
+            agent.behave = ask_once
+            body = send(message(), taskPushNotificationConfig={"id": "p", "url": hook.url})
+            task = (await client.post(f"/workspaces/{workspace_id}/a2a", json=body)).json()["result"]["task"]
+            while b"TASK_STATE_INPUT_REQUIRED" not in (await next_of(hook))[2]:
+                pass
+            await client.post(f"/workspaces/{workspace_id}/a2a", json=send(message("now", taskId=task["id"])))
+            while b"TASK_STATE_COMPLETED" not in (await next_of(hook))[2]:
+                pass
+
+
 async def test_other_hosts_and_bad_configurations_are_refused(pushing, message):
     async with serving(pushing) as (_, client):
         made = (await client.post("/workspaces", json={"name": "ada"})).json()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from uuid import uuid4
 
 import pytest
 import structlog
@@ -214,3 +216,22 @@ async def test_a_logged_fault_shows_no_token(api, monkeypatch, capsys):
 async def test_unknown_fields_are_ignored(api):
     answer = await api("POST", "/workspaces", json={"name": "x", "status": "online", "future": {"a": 1}})
     assert answer.json()["workspace"]["status"] == "provisioning"
+
+
+def cursor(at: str) -> str:
+    return base64.urlsafe_b64encode(json.dumps([at, str(uuid4())]).encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+async def test_a_moment_that_utc_has_not_is_refused(api, at):
+    workspace_id, _ = await api.workspace()
+    for query in ({"updated_after": at}, {"after": cursor(at)}):
+        answer = await api("GET", f"/workspaces/{workspace_id}/tasks", params=query)
+        assert is_problem(answer, 422, "invalid"), query
+
+
+async def test_a_nul_far_down_is_refused(api):
+    workspace_id, _ = await api.workspace()
+    body = '{"text":"x","metadata":' + '{"a":' * 900 + '"\\u0000"' + "}" * 900 + "}"
+    answer = await api("POST", f"/workspaces/{workspace_id}/tasks", content=body)
+    assert is_problem(answer, 422, "invalid")

@@ -79,6 +79,25 @@ async def test_a_login_code_is_good_once(browser, admin_token):
     assert "used already" in again.json()["detail"]
 
 
+async def test_another_spelling_of_a_used_code_is_the_same_code(browser, admin_token):
+    once = code(admin_token)
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    # 56 bytes: two bits of the last character count for nothing
+    others = [once[:-1] + letter for letter in letters if letters.index(letter) // 4 == letters.index(once[-1]) // 4]
+    assert (await log_in(browser, code=once)).status_code == 201
+    for spelling in (once + "=", *others):
+        assert (await log_in(browser, code=spelling)).status_code == 401, spelling
+
+
+async def test_another_sites_page_opens_no_session(browser, live, admin_token):
+    body = json.dumps({"token": admin_token})
+    for origin in ("http://evil.example", "null"):
+        answer = await browser.post("/session", content=body, headers={"Origin": origin, "Content-Type": "text/plain"})
+        assert answer.status_code == 403
+        assert "set-cookie" not in answer.headers
+    assert (await browser.post("/session", content=body, headers={"Origin": live})).status_code == 201
+
+
 @pytest.mark.parametrize("wrong", ["", "%%%", "AAAA", "é"])
 async def test_a_code_of_our_own_making_only(browser, admin_token, wrong):
     forged = (code("another token, just as long"), code(admin_token, age=CODE_LIFE + 5), code(admin_token)[:-3], wrong)

@@ -275,3 +275,14 @@ async def test_the_stream_tells_a_viewer_no_texts(stand):
     assert "secret" not in "".join(told)
     async with httpx2.AsyncClient(base_url=stand.url, headers=bearer(viewer)) as http:
         assert "secret" not in (await http.get(f"/tasks/{task['id']}")).text
+
+
+async def test_what_an_agents_error_says_is_no_business_of_its_peers(api, ada, bob):
+    await api.beat(*ada, runtime_state="wedged", sample_error="key-123 in a stack trace")
+    refused = await send(api, ada[0], bob[1], on_unavailable="reject", status=503)
+    assert "key-123" not in str(refused)
+    held = await send(api, ada[0], bob[1])
+    assert held["availability"]["symptom"] == "wedged"
+    assert "key-123" not in str(held)
+    own = (await api("GET", f"/tasks/{held['id']}", ada[1])).json()
+    assert "key-123" in own["availability"]["detail"]

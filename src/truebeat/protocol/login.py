@@ -23,17 +23,24 @@ def make_code(admin_token: str, now: float, nonce: bytes) -> str:
 
 
 def code_is_good(admin_token: str, code: str, now: float) -> bool:
-    """Whether it was made from that token and has not run out; that it was not used before is the caller's to know."""
-    try:
-        raw = base64.b64decode(code + "=" * (-len(code) % 4), altchars=b"-_", validate=True)
-    except ValueError:
-        return False
+    """Whether it was made from that token and has not run out; that it was not used before is the caller's to know, by
+    `code_bytes`: one code has several spellings.
+    """
+    raw = code_bytes(code)
     facts, seal = raw[:24], raw[24:]
     return (
         len(facts) == 24
         and hmac.compare_digest(seal, _seal(admin_token, facts))
         and now <= int.from_bytes(facts[:8], "big") <= now + CODE_LIFE + 60
     )
+
+
+def code_bytes(code: str) -> bytes:
+    """What a code says, however it is spelled (padding, unused bits of its last character); empty if it is none."""
+    try:
+        return base64.b64decode(code + "=" * (-len(code) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        return b""
 
 
 def login_url(server: str, code: str) -> str:

@@ -283,7 +283,9 @@ class A2AEndpoint:
         pushing: Push | None = None
         if self._targets is not None:
             delivery = modules["push"].Delivery(secret=self._settings.push_secret.encode())
-            pushing = modules["push"].Push(self._mailbox, self._database, self._clock, self._targets, delivery)
+            pushing = modules["push"].Push(
+                self._mailbox, self._database, self._clock, self._targets, delivery, self._notices
+            )
         handler = modules["handler"].MailboxHandler(self._mailbox, self, pushing, self._notices)
         return modules["loaded"].Loaded(handler), pushing
 

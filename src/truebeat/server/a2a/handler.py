@@ -17,6 +17,8 @@ from a2a.utils.errors import (
 )
 from google.protobuf.json_format import ParseDict
 
+from truebeat.domain.access import may_cancel
+from truebeat.errors import Forbidden
 from truebeat.server.a2a import requests, views
 from truebeat.server.a2a.caller import KEY
 from truebeat.server.a2a.faults import translated, translated_stream
@@ -219,7 +221,7 @@ class MailboxHandler(RequestHandler):
         self, params: pb.GetTaskPushNotificationConfigRequest, context: ServerCallContext
     ) -> pb.TaskPushNotificationConfig:
         push = self._pushing()
-        view = await self._view(requests.task_id(params.task_id), _caller(context))
+        view = await self._own(params.task_id, _caller(context))
         return await push.get(view.id, params.id)
 
     @translated(UnsupportedOperationError)
@@ -227,7 +229,7 @@ class MailboxHandler(RequestHandler):
         self, params: pb.ListTaskPushNotificationConfigsRequest, context: ServerCallContext
     ) -> pb.ListTaskPushNotificationConfigsResponse:
         push = self._pushing()
-        view = await self._view(requests.task_id(params.task_id), _caller(context))
+        view = await self._own(params.task_id, _caller(context))
         return pb.ListTaskPushNotificationConfigsResponse(configs=await push.listing(view.id))
 
     @translated(UnsupportedOperationError)
@@ -235,8 +237,17 @@ class MailboxHandler(RequestHandler):
         self, params: pb.DeleteTaskPushNotificationConfigRequest, context: ServerCallContext
     ) -> None:
         push = self._pushing()
-        view = await self._view(requests.task_id(params.task_id), _caller(context))
+        view = await self._own(params.task_id, _caller(context))
         await push.delete(view.id, params.id)
+
+    async def _own(self, task_id: str, caller: Caller) -> TaskView:
+        """A task whose configurations are this caller's: where its updates go is no business of other readers."""
+        view = await self._view(requests.task_id(task_id), caller)
+        if not may_cancel(caller.principal, view.sender.kind, view.sender.id):
+            raise Forbidden(
+                "only its sender or an operator may see or delete a task's push notification configurations"
+            )
+        return view
 
     def _pushing(self) -> Push:
         if self._push is None:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from truebeat.protocol.tasks import TaskView
     from truebeat.server.a2a.push_target import Target, Targets
     from truebeat.server.services.mailbox import Mailbox
+    from truebeat.server.services.notices import Notices
     from truebeat.server.store.database import Database
 
 log = structlog.get_logger(__name__)
@@ -65,9 +66,16 @@ class Delivery:
 
 class Push:
     def __init__(
-        self, mailbox: Mailbox, database: Database, clock: Clock, targets: Targets, delivery: Delivery
+        self,
+        mailbox: Mailbox,
+        database: Database,
+        clock: Clock,
+        targets: Targets,
+        delivery: Delivery,
+        notices: Notices,
     ) -> None:
         self._mailbox = mailbox
+        self._notices = notices
         self._database = database
         self._clock = clock
         self._targets = targets
@@ -158,18 +166,21 @@ class Push:
         try:
             view = await self._mailbox.get(row.task_id, _READER)
             stream = views.Stream(view)
-            seq, ended = row.delivered, False
-            async with httpx2.AsyncClient(follow_redirects=False, trust_env=False, timeout=TIMEOUT) as client:
-                while not ended:
-                    ended = True
-                    async for update in self._mailbox.updates(row.task_id, _READER, seq):
-                        if update.kind in _KINDS:
-                            for event in stream.events(update):
-                                await self._deliver(client, row, event)
-                        seq, ended = max(seq, update.seq), update.state.final
-                        if update.kind in _KINDS:
-                            async with self._database.transaction() as connection:
-                                await store.delivered(connection, row.task_id, row.id, seq, done=ended)
+            seq, state = row.delivered, view.state
+            with self._notices.listen(row.task_id, view.workspace_id) as listener:
+                async with httpx2.AsyncClient(follow_redirects=False, trust_env=False, timeout=TIMEOUT) as client:
+                    while True:
+                        async for update in self._mailbox.updates(row.task_id, _READER, seq):
+                            seq, state = max(seq, update.seq), update.state
+                            if update.kind in _KINDS:
+                                for event in stream.events(update):
+                                    await self._deliver(client, row, event)
+                                async with self._database.transaction() as connection:
+                                    await store.delivered(connection, row.task_id, row.id, seq, done=state.final)
+                        if not state.paused or self._notices.closed:
+                            return
+                        # The mailbox's stream ends with a question; what follows the reply is pushed too.
+                        await listener.woken()
         except NotFound:
             async with self._database.transaction() as connection:
                 await store.delete(connection, row.task_id, row.id)
@@ -224,8 +235,8 @@ class Push:
 
 
 def _shown(row: PushConfigRow) -> pb.TaskPushNotificationConfig:
+    """Without the credentials: whoever gave them has them, and nobody else is to learn them."""
     config = pb.TaskPushNotificationConfig(id=row.id, task_id=str(row.task_id), url=row.url, token=row.token)
     if row.scheme:
         config.authentication.scheme = row.scheme
-        config.authentication.credentials = row.credentials
     return config

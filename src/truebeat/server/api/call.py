@@ -39,6 +39,8 @@ class Call:
     credentials: bytes | None = None
     #: over TLS, as far as this server knows
     secure: bool = False
+    #: whether no page of another site sent it
+    same_origin: bool = True
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -123,7 +125,8 @@ async def _call(route: Route, request: Request, tokens: Tokens) -> Call:
     ids = {name: _id(name, text) for name, text in request.path_params.items()}
     query = None if route.query is None else _query(route.query, request)
     body = None if route.body is None else _decode(route.body, await _read(request, route.body_limit))
-    return Call(principal, ids, query, body, header, request.url.scheme == "https", request.headers)
+    own = _same_origin(request.scope["headers"])
+    return Call(principal, ids, query, body, header, request.url.scheme == "https", own, request.headers)
 
 
 def _id(name: str, text: str) -> UUID:
@@ -162,12 +165,13 @@ async def _read(request: Request, limit: int) -> bytes:
 def _decode(kind: type[Any], content: bytes) -> Any:
     try:
         body = msgspec.json.decode(content, type=kind)
+        nul = _nul(msgspec.to_builtins(body), "$") if b"\\u0000" in content else ""
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Invalid(f"body: {error}") from None
     except RecursionError:
         raise Invalid("body: nested too deeply") from None
-    if b"\\u0000" in content and (where := _nul(msgspec.to_builtins(body), "$")):
-        raise Invalid(f"body: NUL characters are refused - at `{where}`")
+    if nul:
+        raise Invalid(f"body: NUL characters are refused - at `{nul}`")
     return body
 
 

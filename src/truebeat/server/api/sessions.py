@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from starlette.responses import Response
 
-from truebeat.errors import Invalid
+from truebeat.errors import Forbidden, Invalid
 from truebeat.protocol.resources import SessionView
 from truebeat.server.api.call import SESSION_COOKIE
 from truebeat.server.services.sessions import SESSION_LIFE
@@ -24,7 +24,9 @@ async def show(_services: Services, call: Call) -> SessionView:
 
 
 async def open_(services: Services, call: Call) -> Response:
-    """Trade a token or a login code for a cookie."""
+    """Trade a token or a login code for a cookie. Another site's page could else log its visitor in as somebody."""
+    if not call.same_origin:
+        raise Forbidden("this page is not the server's own: a session is opened by the canvas itself")
     login: Login = call.body
     if bool(login.token) == bool(login.code):
         raise Invalid("body: give a token or a code, and not both")

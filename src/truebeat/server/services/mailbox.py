@@ -384,7 +384,7 @@ class Mailbox:
 
     def _facts(self, lease: Lease, principal: Principal) -> Availability:
         queued = self._ledger.queued.get(UUID(lease.id), 0)
-        details = access.may_send(principal, lease.id)
+        details = principal.may_see_details(lease.id)
         return availability.of_lease(lease, queued, self._clock.now(), details=details)
 
     async def _with_facts(self, view: TaskView, principal: Principal, position: int | None = None) -> TaskView:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from truebeat.errors import Unauthenticated
-from truebeat.protocol.login import code_is_good
+from truebeat.protocol.login import code_bytes, code_is_good
 from truebeat.server.services.tokens import digest
 from truebeat.server.store import sessions as session_store
 from truebeat.server.store import tokens as token_store
@@ -45,7 +45,8 @@ class Sessions:
                 raise Unauthenticated("this token is not known")
             await session_store.prune(connection, now - SESSION_LIFE)
             # a code is kept as a session that has ended, which nobody can use and nobody can use again
-            if code and not await session_store.insert(connection, digest(b"code:" + code.encode()), row.id, now, now):
+            used = digest(b"code:" + code_bytes(code))
+            if code and not await session_store.insert(connection, used, row.id, now, now):
                 raise Unauthenticated("this login link was used already; `truebeat canvas` prints a new one")
             await session_store.insert(connection, digest(secret.encode()), row.id, now, now + SESSION_LIFE)
         return secret

@@ -143,6 +143,17 @@ def parse_cursor(text: str) -> tuple[datetime, UUID]:
         )
     except (ValueError, binascii.Error, msgspec.DecodeError, UnicodeError):
         raise Invalid("after: use the `next` of the page before") from None
+    try:
+        return moment(at, "after"), task_id
+    except Invalid:
+        raise Invalid("after: use the `next` of the page before") from None
+
+
+def moment(at: datetime, name: str) -> datetime:
+    """In UTC. Errors: Invalid (no time zone, or out of range in UTC)."""
     if at.tzinfo is None:
-        raise Invalid("after: use the `next` of the page before")
-    return at, task_id
+        raise Invalid(f"{name}: needs a time zone, as in 2026-01-31T12:00:00Z")
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise Invalid(f"{name}: no such moment in UTC") from None

@@ -61,6 +61,29 @@ async def test_entering_that_is_given_up_when_the_link_is_there_says_goodbye(sta
     await until(lambda: threads() == [])
 
 
+async def test_a_connection_that_comes_after_the_end_is_closed(silent: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    dialling, go, late = threading.Event(), threading.Event(), []
+    connect = socket.create_connection
+
+    def slowly(*arguments: Any, **more: Any) -> socket.socket:
+        made = connect(*arguments, **more)
+        dialling.set()
+        go.wait(DEADLINE)
+        late.append(made)
+        return made
+
+    monkeypatch.setattr(socket, "create_connection", slowly)
+    ws = truebeat.Workspace("ada", url=f"http://127.0.0.1:{silent}", token="secret", workspace_id="w", grace=0.5)
+    entering = asyncio.ensure_future(ws.__aenter__())
+    await until(dialling.is_set)
+    entering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await entering
+    await until(lambda: threads() == [])
+    go.set()
+    await until(lambda: late and late[0].fileno() == -1)
+
+
 async def test_a_token_that_comes_after_entering_was_given_up_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
     asked, go, back = threading.Event(), threading.Event(), threading.Event()
 

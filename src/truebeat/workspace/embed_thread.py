@@ -91,6 +91,7 @@ class Herald:
         self._wake_read, self._wake_write = socket.socketpair()
         self._link: Link | None = None
         self._told_proved = False
+        self._over = False
         self._dice = random.Random().random  # noqa: S311 - jitter
         self._thread = threading.Thread(target=self._run, name="truebeat", daemon=True)
 
@@ -103,6 +104,9 @@ class Herald:
     def say(self, message: Message) -> None:
         """From any thread, at once. After the end it says nothing to nobody."""
         self._inbox.put(message)
+        if self._over:
+            self._abandon()
+            return
         try:
             self._wake_write.send(b"!")
         except OSError:
@@ -286,6 +290,18 @@ class Herald:
             self._selector.select(0.05)
             self._flush()
         self._drop_socket()
+        self._over = True
+        self._abandon()
         self._selector.close()
         self._wake_read.close()
         self._wake_write.close()
+
+    def _abandon(self) -> None:
+        """Nobody reads the inbox any more; a connection that comes late is closed."""
+        while True:
+            try:
+                message = self._inbox.get_nowait()
+            except queue.Empty:
+                return
+            if isinstance(message, Dialled) and message.sock is not None:
+                message.sock.close()

@@ -12,7 +12,8 @@ from truebeat.domain.health import created
 from truebeat.protocol.delivery import Sender
 from truebeat.server.background.tasks import spawn
 from truebeat.server.services.events import EventLog
-from truebeat.server.services.ledger import Decision, Ledger
+from truebeat.server.services.ledger import Ledger
+from truebeat.server.services.ledger_items import Decision
 from truebeat.server.services.notices import Notices
 from truebeat.server.store import delegations as store
 from truebeat.server.store import workspaces as workspace_store

@@ -13,10 +13,11 @@ from truebeat.errors import Unavailable
 from truebeat.protocol.delivery import Sender
 from truebeat.server.background.tasks import spawn
 from truebeat.server.services.events import EventLog
-from truebeat.server.services.ledger import Decision, Ledger
+from truebeat.server.services.ledger import Ledger
+from truebeat.server.services.ledger_items import Decision, weight_of
 from truebeat.server.services.notices import Notices
 from truebeat.server.store import tasks as task_store
-from truebeat.server.store.tasks import NewRow
+from truebeat.server.store.tasks import Key, NewRow
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ADA = uuid4()
@@ -163,3 +164,62 @@ async def test_a_stopped_writer_tells_the_senders(database):
     with pytest.raises(Unavailable, match="stopping"):
         await sending
     await asyncio.gather(writer, return_exceptions=True)
+
+
+class LostAnswer:
+    """The database commits, and its answer does not arrive."""
+
+    def __init__(self, database, ledger):
+        self._ledger = ledger
+        self.lost = 0
+
+    def after(self, step):
+        if step == "after the commit" and not self.lost:
+            self.lost += 1
+            raise Unavailable("the answer was lost")
+
+
+async def test_what_was_committed_without_an_answer_is_delivered_all_the_same(ledger, database):
+    """The count of what waits is in memory: after a doubt it is taken from the database again."""
+    row = new()
+    failure = LostAnswer(database, ledger)
+    ledger.failpoint = failure.after
+    ledger.room_of = lambda _: None
+    with pytest.raises(Unavailable):
+        await ledger.submit(row, key=Key("eve", ADA, "k", row.id, b"f", NOW))
+    assert failure.lost == 1
+    ledger.room_of = lambda _: (1, 1)
+    ledger.claim(ADA)
+    async with asyncio.timeout(10):
+        while not ledger.delivered:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert [deliver.task_id for _, deliver in ledger.delivered] == [str(row.id)]
+
+
+async def test_a_batch_that_the_database_does_not_take_is_tried_in_smaller_ones(ledger, monkeypatch):
+    sizes = []
+    transact = ledger._transact
+
+    async def slow_for_many(items, claims):
+        sizes.append(len(items))
+        if len(items) > 3:
+            raise Unavailable("too slow")
+        await transact(items, claims)
+
+    rows = [new(context=str(n)) for n in range(8)]
+    await asyncio.gather(*(ledger.submit(row) for row in rows))
+    monkeypatch.setattr("truebeat.server.services.ledger.RETRY", 0.01)
+    ledger._transact = slow_for_many
+    happened = [ledger.happen(row.id, CancelRequested(False, "enough"), lasting=True) for row in rows]
+    async with asyncio.timeout(20):
+        outcomes = await asyncio.gather(*happened)
+    assert [outcome.task.state for outcome in outcomes] == [State.CANCELED] * 8
+    assert sizes[0] == 8
+    assert max(sizes[1:]) < 8
+
+
+def test_what_is_structured_weighs_too():
+    parts = [{"kind": "data", "data": {"x": "y" * 5000}}]
+    assert weight_of("abc", parts, None) > 5000
+    assert weight_of("abc", None, {"x": "y" * 7000}) > 7000
+    assert weight_of("abc", [], None) == 3

@@ -102,7 +102,7 @@ class Chunk(Struct, kw_only=True, tag="chunk"):
     task_id: TaskId
     generation: Number
     attempt: Number
-    index: Number
+    index: Annotated[int, Meta(ge=0, le=2**31 - 2)]
     kind: Literal["text", "progress", "artifact"]
     text: str = ""
     name: str = ""

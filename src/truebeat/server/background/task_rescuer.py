@@ -13,7 +13,8 @@ import structlog
 from truebeat.domain import delivery
 from truebeat.errors import TruebeatError
 from truebeat.server.background.tasks import spawn
-from truebeat.server.services.ledger import KEY_LIFE, Decision
+from truebeat.server.services.ledger import KEY_LIFE
+from truebeat.server.services.ledger_items import Decision
 from truebeat.server.store import tasks as task_store
 
 if TYPE_CHECKING:

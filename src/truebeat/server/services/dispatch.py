@@ -19,10 +19,10 @@ import structlog
 from truebeat.domain import delivery
 from truebeat.domain.delivery import State
 from truebeat.domain.health import DeliveriesStuck, DeliverySucceeded, Status, Symptom, Witness, takes_work
-from truebeat.errors import TruebeatError
+from truebeat.errors import Invalid, TruebeatError
 from truebeat.protocol.delivery import RESULT_LIMIT, Begun, Cancel, Chunk, Deliver, Finished, HandedBack, Settled
 from truebeat.server.background.tasks import spawn
-from truebeat.server.services.ledger import Decision
+from truebeat.server.services.ledger_items import Decision
 from truebeat.server.services.stuck import Stuck
 
 if TYPE_CHECKING:
@@ -200,7 +200,9 @@ class Dispatch:
             line.ending.discard(f"{frame.task_id}/{frame.attempt}")
         self._pending_weight -= weight
         if done.cancelled() or (error := done.exception()) is not None:
-            if not done.cancelled() and not isinstance(error, TruebeatError):
+            if not done.cancelled() and isinstance(error, Invalid):
+                line.session.post(Settled(n=frame.n))  # it can't be written, so it need not be said again
+            elif not done.cancelled() and not isinstance(error, TruebeatError):
                 log.error("a frame could not be written", workspace=line.lease.id, exc_info=error)
             return
         outcome = done.result()
@@ -257,6 +259,8 @@ class Dispatch:
     def _compare_all(self) -> None:
         for line in self._lines.values():
             line.ready = False
+            if line.generation >= 0:
+                self._compare(line)
 
     def _compare(self, line: _Line) -> None:
         if line.comparing:

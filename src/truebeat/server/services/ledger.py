@@ -12,14 +12,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import structlog
 
-from truebeat.errors import Conflict, TruebeatError, Unavailable
+from truebeat.errors import Conflict, Invalid, TruebeatError, Unavailable
 from truebeat.server.services.ledger_batch import Batch
+from truebeat.server.services.ledger_items import (
+    Decision,
+    Happened,
+    Inspect,
+    Item,
+    Submit,
+    Submitted,
+    Within,
+    is_lasting,
+    weight_of,
+)
 from truebeat.server.services.ledger_queues import Queues
 from truebeat.server.services.ledger_results import Results
 from truebeat.server.store import events as event_store
@@ -51,78 +61,6 @@ RETRY: Final = 0.2
 KEY_LIFE: Final = timedelta(hours=24)
 
 
-@dataclass(frozen=True, slots=True)
-class Submitted:
-    """task_id: the new task, or the one that the key already means. position: in its queue, 1 is next."""
-
-    task_id: UUID
-    position: int = 0
-    repeated: bool = False
-
-
-@dataclass(eq=False, slots=True)
-class Submit:
-    """A new task."""
-
-    row: NewRow
-    key: Key | None
-    done: asyncio.Future[Submitted]
-    delegation: delegation_store.NewRow | None = None
-    weight: int = 0
-
-
-@dataclass(eq=False, slots=True)
-class Happened:
-    """One event of one task, and what came with it.
-
-    text, parts: of a result, a question, a reply or a chunk. message: the whole message of a reply. chunk: its kind,
-    name and index, for Progressed. lasting: it is tried until it is written.
-    """
-
-    task_id: UUID
-    event: delivery.Event
-    done: asyncio.Future[delivery.Outcome | None]
-    text: str = ""
-    parts: list[dict[str, Any]] = field(default_factory=list)
-    message: dict[str, Any] | None = None
-    chunk: tuple[str, str, int] | None = None
-    lasting: bool = False
-    #: the workspace that says so; to any other's task it has nothing to say
-    by: UUID | None = None
-    tool_calls: int | None = None
-    weight: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What follows from who holds what: events, and held tasks to deliver again."""
-
-    events: list[tuple[UUID, delivery.Event]]
-    again: list[UUID]
-
-
-@dataclass(eq=False, slots=True)
-class Inspect:
-    """Look at all leases of one workspace and decide, after everything that was said before is written."""
-
-    workspace_id: UUID
-    decide: Callable[[list[Lease]], Decision]
-    done: asyncio.Future[list[Deliver]]
-    weight: int = 0
-
-
-@dataclass(eq=False, slots=True)
-class Within:
-    """Something else to do in the transaction, after what was said before it; the future has what it returns."""
-
-    do: Callable[[Any, Batch], Awaitable[Any]]
-    done: asyncio.Future[Any]
-    weight: int = 0
-
-
-Item = Submit | Happened | Inspect | Within
-
-
 class Ledger:
     """One a server. Invariant: `queued` is the number of tasks that wait in each mailbox, as of the last commit."""
 
@@ -136,6 +74,10 @@ class Ledger:
         self._woken = asyncio.Event()
         self._queues = Queues()
         self.queued = self._queues.totals
+        #: a batch may or may not be on disk: what waits must be counted again before anything is claimed
+        self._uncertain = False
+        #: how many items a batch may have now: fewer after one that the database did not take
+        self._most = BATCH
         #: (generation, how many more) that a workspace can be given now, or None
         self.room_of: Callable[[UUID], tuple[int, int] | None] = lambda _: None
         #: claimed and on disk: (workspace, what it is to get)
@@ -151,9 +93,14 @@ class Ledger:
 
     async def start(self) -> None:
         async with self._database.acquire() as connection:
-            for (workspace_id, priority), waiting in (await task_store.queued(connection)).items():
-                self._queues.count(workspace_id, priority, waiting)
+            await self._count(connection)
             await self.results.start(connection)
+
+    async def _count(self, connection: Any) -> None:
+        waiting = await task_store.queued(connection)
+        self._queues.clear()
+        for (workspace_id, priority), count in waiting.items():
+            self._queues.count(workspace_id, priority, count)
 
     # --- what there is to write ---------------------------------------------------------------------------------------
 
@@ -165,14 +112,14 @@ class Ledger:
         """
         done: asyncio.Future[Submitted] = asyncio.get_running_loop().create_future()
         self._claims.add(row.workspace_id)
-        self._put(Submit(row, key, done, delegation, len(row.text)))
+        self._put(Submit(row, key, done, delegation, weight_of(row.text, row.parts, row.message)))
         return await done
 
     def happen(self, task_id: UUID, event: delivery.Event, **more: Any) -> asyncio.Future[delivery.Outcome | None]:
         """One event, in the order of calls. The future has what came of it; None: there is no such task."""
         done: asyncio.Future[delivery.Outcome | None] = asyncio.get_running_loop().create_future()
         item = Happened(task_id, event, done, **more)
-        item.weight = len(item.text)
+        item.weight = weight_of(item.text, item.parts, item.message)
         self._put(item)
         return done
 
@@ -217,7 +164,7 @@ class Ledger:
         """The next batch. An inspection sees all that was said before it, so it can only be the first."""
         batch: list[Item] = []
         weight = 0
-        while self._items and len(batch) < BATCH and weight < BATCH_WEIGHT:
+        while self._items and len(batch) < self._most and weight < BATCH_WEIGHT:
             if batch and isinstance(self._items[0], Inspect):
                 break
             batch.append(self._items.popleft())
@@ -226,15 +173,23 @@ class Ledger:
 
     async def _write(self, items: list[Item]) -> None:
         claims, self._claims = self._claims, set()
-        if not items and not any(self.queued.get(workspace_id) for workspace_id in claims):
+        if not items and not self._uncertain and not any(self.queued.get(workspace_id) for workspace_id in claims):
             return  # beats offer to claim whether or not anything waits
         try:
+            if self._uncertain:
+                async with self._database.acquire() as connection:
+                    await self._count(connection)
+                self._uncertain = False
+                claims |= self.queued.keys()  # what was stranded may be claimed now
+                self.doubted()
             await self._transact(items, claims)
+            self._most = min(self._most * 2, BATCH)
         except TruebeatError as error:
-            self.doubted()
+            self._uncertain = True
+            self._most = max(1, len(items) // 2)
             self._claims |= claims
             self._again(items)
-            self._fail([item for item in items if not _lasting(item)], error)
+            self._fail([item for item in items if not is_lasting(item)], error)
             log.warning("tasks wait for the database", reason=error.message, items=len(self._items))
             await asyncio.sleep(RETRY)
         except asyncio.CancelledError:
@@ -248,11 +203,13 @@ class Ledger:
                     await self._write([item])
                 return
             log.exception("a change of a task could not be written", item=type(items[0]).__name__ if items else "")
-            self.doubted()
-            self._fail(items, Unavailable("the change could not be written; try again", retry_after=1), cause=error)
+            why: TruebeatError = Unavailable("the change could not be written; try again", retry_after=1)
+            if items and is_lasting(items[0]):
+                why = Invalid("the change can't be written, now or later")
+            self._fail(items, why, cause=error)
 
     def _again(self, items: list[Item]) -> None:
-        self._items.extendleft(reversed([item for item in items if _lasting(item)]))
+        self._items.extendleft(reversed([item for item in items if is_lasting(item)]))
 
     async def _transact(self, items: list[Item], claims: set[UUID]) -> None:
         now = self._clock.now()
@@ -389,7 +346,3 @@ class Ledger:
                 item.done.set_exception(error)
                 if cause is not None:
                     error.__cause__ = cause
-
-
-def _lasting(item: Item) -> bool:
-    return isinstance(item, Inspect) or (isinstance(item, Happened) and item.lasting)

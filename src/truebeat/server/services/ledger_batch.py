@@ -140,11 +140,14 @@ class Batch:
             self.freed.append((row.workspace_id, row.id, before.attempt, done))
 
     def _chunk(self, row: HeldRow, kind: str, name: str, index: int, text: str, parts: list[dict[str, Any]]) -> None:
-        """Chunks that came before (a link repeats what was not acknowledged) are passed over; beyond the bound of a
-        result they are dropped: the result will be refused too.
+        """Chunks that came before (a link repeats what was not acknowledged) are passed over. Beyond the bounds text
+        and progress are dropped, which the result has again or nobody needs; artifacts have twice as much room.
         """
         size = len(text) + len(name) + (len(msgspec.json.encode(parts)) if parts else 0)
-        if index < row.chunks or row.streamed + size > 2 * RESULT_LIMIT or row.updates >= UPDATES_LIMIT:
+        if index < row.chunks:
+            return
+        room = 2 if kind == "artifact" else 1
+        if row.streamed + size > 2 * room * RESULT_LIMIT or row.updates >= room * UPDATES_LIMIT:
             return
         row.chunks = index + 1
         row.streamed += size

@@ -29,3 +29,8 @@ class Queues:
         self.totals[workspace_id] = waiting.total()
         if not waiting:
             del self._waiting[workspace_id], self.totals[workspace_id]
+
+    def clear(self) -> None:
+        """Nothing is known."""
+        self.totals.clear()
+        self._waiting.clear()

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
     from truebeat.errors import TruebeatError
     from truebeat.protocol.delivery import Deliver
-    from truebeat.server.services.ledger import Ledger, Submit
+    from truebeat.server.services.ledger import Ledger
     from truebeat.server.services.ledger_batch import Batch
+    from truebeat.server.services.ledger_items import Submit
 
 #: who sends wakes
 PLATFORM: Final = Sender(kind="client", id="truebeat", name="truebeat")

@@ -132,14 +132,18 @@ class Mailbox:
             if not task_views.may_follow(view):
                 return view
             if view.id != task_id:
-                return await self.wait(view.id, principal, seconds=seconds)
+                with suppress(Unavailable):
+                    view = await self.wait(view.id, principal, seconds=seconds)
+                return view
             told: list[Update] | None = None
-            with suppress(TimeoutError):
+            with suppress(TimeoutError, Unavailable):
                 async with asyncio.timeout(seconds):
                     told = await self._waits.until_told(task_id, workspace_id, listener, view.state)
         if told and task_views.complete(view, told):
             return view
-        return await self.get(task_id, principal)
+        with suppress(Unavailable):  # it is accepted: an error would have its sender send it again
+            view = await self.get(task_id, principal)
+        return view
 
     def _admit(self, lease: Lease, new: NewTask, principal: Principal) -> None:
         """Errors: Conflict, Unavailable, TooLarge: why this message is not taken now."""
@@ -182,8 +186,9 @@ class Mailbox:
             raise NotFound("no such task; check its id")
         if outcome.refused:
             raise Conflict(outcome.refused)
-        if row.task.generation is not None:
-            self.stop_work(workspace_id, task_id, row.task.generation, row.task.attempt)
+        if outcome.cancel and outcome.task.generation is not None:
+            # as the ledger has it now: it may have been claimed since it was read
+            self.stop_work(workspace_id, task_id, outcome.task.generation, outcome.task.attempt)
         self.on_cancel(task_id)
         return await self.get(task_id, principal)
 

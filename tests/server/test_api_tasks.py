@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+from contextlib import contextmanager
 from uuid import uuid4
 
 import httpx2
 import pytest
 import websockets
+from task_stand import ADMIN, until
 
 from truebeat.domain.access import Role
+from truebeat.server.services.notices import Notices
 
 
 def bearer(token):
@@ -286,3 +289,40 @@ async def test_what_an_agents_error_says_is_no_business_of_its_peers(api, ada, b
     assert "key-123" not in str(held)
     own = (await api("GET", f"/tasks/{held['id']}", ada[1])).json()
     assert "key-123" in own["availability"]["detail"]
+
+
+async def test_a_wait_ends_with_its_client(stand, monkeypatch):
+    held = []
+    real = Notices.listen
+
+    @contextmanager
+    def listen(self, *asked):
+        with real(self, *asked) as listener:
+            held.append(listener)
+            try:
+                yield listener
+            finally:
+                held.remove(listener)
+
+    monkeypatch.setattr(Notices, "listen", listen)
+    ada = await stand.workspace()
+    async with stand.dial(*ada) as link:
+        await link.beat(capacity=0)
+        task = await stand.send(ada[0])
+
+        async def waiting():
+            return len(held) == 3
+
+        async def none():
+            return not held
+
+        async def ask():
+            async with httpx2.AsyncClient(base_url=stand.url, headers=ADMIN, timeout=30) as client:
+                await client.get(f"/tasks/{task['id']}", params={"wait": 3600})
+
+        async with asyncio.TaskGroup() as clients:
+            asked = [clients.create_task(ask()) for _ in range(3)]
+            await until(waiting)
+            for client in asked:
+                client.cancel()
+        await until(none)

@@ -19,7 +19,7 @@ import structlog
 from starlette.responses import Response
 
 from truebeat.domain.access import Permission, Principal, Role
-from truebeat.errors import Forbidden, Gone, NotFound, TruebeatError
+from truebeat.errors import Forbidden, Gone, NotFound, TruebeatError, Unavailable
 from truebeat.server.a2a import availability, cards, direct, legacy, wire
 from truebeat.server.a2a.caller import KEY, Caller
 from truebeat.server.a2a.connection import while_connected
@@ -153,23 +153,29 @@ class A2AEndpoint:
         if isinstance(outcome, Response):
             await outcome(scope, receive, send)
             return
-        task_id = outcome
+        accepted = outcome
+
+        async def end() -> TaskView:
+            try:
+                return await self._mailbox.wait(accepted.id, caller.principal)
+            except Unavailable:
+                return accepted  # an error would have the client send it again
 
         async def serve(receive: Receive, send: Send) -> None:
-            response = await self._outcome(call, self._mailbox.wait(task_id, caller.principal), patient=False)
+            response = await self._outcome(call, end(), patient=False)
             if isinstance(response, Response):
                 await response(scope, receive, send)
 
         await while_connected(serve, b"", receive, send)
 
-    async def _outcome(self, call: direct.Call, work: Awaitable[TaskView], *, patient: bool) -> Response | UUID:
-        """What came of it as an answer; its task's id, if `patient` and there is something to wait for still."""
+    async def _outcome(self, call: direct.Call, work: Awaitable[TaskView], *, patient: bool) -> Response | TaskView:
+        """What came of it as an answer; its task, if `patient` and there is something to wait for still."""
         try:
             view = await work
         except Exception as error:
             return (await self._load())[0].refused(error, call.id)
         if patient and may_follow(view):
-            return view.id
+            return view
         content = direct.answer(view, call)
         if content is None:
             return (await self._load())[0].told(view, call.id)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from a2a.server.request_handlers.request_handler import RequestHandler
@@ -18,7 +19,7 @@ from a2a.utils.errors import (
 from google.protobuf.json_format import ParseDict
 
 from truebeat.domain.access import may_cancel
-from truebeat.errors import Forbidden
+from truebeat.errors import Forbidden, Unavailable
 from truebeat.server.a2a import requests, views
 from truebeat.server.a2a.caller import KEY
 from truebeat.server.a2a.faults import translated, translated_stream
@@ -75,7 +76,8 @@ class MailboxHandler(RequestHandler):
         history = requests.history_length(params.configuration)
         view = await self._send(params, caller)
         if not (params.configuration.return_immediately or caller.itself) and may_follow(view):
-            view = await self._mailbox.wait(view.id, caller.principal)
+            with suppress(Unavailable):  # it is accepted: an error would have the client send it again
+                view = await self._mailbox.wait(view.id, caller.principal)
         if (reply := views.message(view, legacy=caller.legacy)) is not None:
             return reply
         return views.task(view, history=history)
@@ -110,7 +112,8 @@ class MailboxHandler(RequestHandler):
         if new.task_id is not None:
             asked = await self._view(new.task_id, caller)
             new = requests.reply_to(new, asked.context_id, refuse=InvalidParamsError)
-            if not asked.paused:
+            # A key may show that this reply was taken already: that is for the mailbox to know.
+            if not asked.paused and not caller.idempotency_key:
                 raise UnsupportedOperationError(f"the task is {asked.state.value} and asks for nothing; send a new one")
         view = await self._mailbox.send(
             caller.workspace_id,

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from a2a.types import a2a_pb2 as pb
 from google.protobuf.json_format import ParseDict, ParseError
 
 from truebeat.domain.delivery import State
-from truebeat.server.a2a import availability
+from truebeat.server.a2a import availability, wire
 from truebeat.server.a2a.direct import ANSWER, MESSAGE_URI
 from truebeat.server.a2a.requests import STATES
 
@@ -38,9 +39,9 @@ def task(view: TaskView, *, history: int | None = None, artifacts: bool = True) 
     if history != 0:
         said = [_asked(view), *_exchanged(view)]
         shown.history.extend(said if history is None else said[-history:])
-    told = {**view.metadata, **availability.metadata(view.availability)}
-    if told:
-        _fill(shown.metadata, told)
+    facts = availability.metadata(view.availability)
+    if (told := {**view.metadata, **facts}) and not _fill(shown.metadata, told):
+        _fill(shown.metadata, facts)
     return shown
 
 
@@ -107,7 +108,9 @@ def _status(state: State, at: datetime) -> pb.TaskStatus:
 
 
 def parts(given: Sequence[Mapping[str, Any]]) -> list[pb.Part]:
-    """Parts as an executor gave them. What is no part is shown as data: nothing that an agent made is dropped."""
+    """Parts as an executor gave them. What is no part is shown as data, and what is nested too deeply for that as text:
+    nothing that an agent made is dropped.
+    """
     return [_part(dict(part)) for part in given]
 
 
@@ -116,18 +119,22 @@ def _part(given: dict[str, Any]) -> pb.Part:
     if _fill(part, given) and part.WhichOneof("content") is not None:
         return part
     part = pb.Part()
-    ParseDict(given, part.data)
+    if not _fill(part.data, given):
+        part.text = msgspec.json.encode(given).decode()
     return part
 
 
 def _parts_of(text: str, given: Sequence[Mapping[str, Any]]) -> list[pb.Part]:
     built = parts(given)
-    if text and not any(part.WhichOneof("content") == "text" for part in built):
+    if text and not any("text" in part for part in given):
         built.insert(0, pb.Part(text=text))
     return built
 
 
 def _fill(target: Any, given: dict[str, Any]) -> bool:
+    """False: it does not fit, and the target is empty."""
+    if wire.is_deeper(given, wire.DEPTH - 2):
+        return False
     try:
         ParseDict(given, target, ignore_unknown_fields=True)
     except ParseError:

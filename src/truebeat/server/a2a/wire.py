@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 #: bytes of a request's body
 BODY_LIMIT: Final = 1024 * 1024
+#: levels of JSON in a body: protobuf reads 100 of its own, of which each level of free data takes three
+DEPTH: Final = 32
 
 _MEDIA_TYPES: Final = frozenset({"application/json", "application/a2a+json"})
 _DOMAIN: Final = "a2a-protocol.org"
@@ -121,7 +123,17 @@ def decode(content: bytes) -> Any:
         raise not_json(f"the body is no JSON: {error}") from None
     except RecursionError:
         raise not_json("the body is nested too deeply") from None
+    if is_deeper(body, DEPTH):
+        raise invalid_params(f"the body is nested deeper than {DEPTH} levels")
     return body
+
+
+def is_deeper(value: Any, levels: int) -> bool:
+    """Whether JSON is nested deeper than that."""
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels <= 0 or any(is_deeper(one, levels - 1) for one in inner)
 
 
 def _json(body: dict[str, Any], status: int) -> Response:

@@ -5,6 +5,7 @@ What a handler gets is typed and within its bounds; what it raises becomes a pro
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -15,6 +16,7 @@ from starlette.responses import Response
 
 from truebeat.errors import Forbidden, Invalid, NotFound, TooLarge, TruebeatError, Unauthenticated
 from truebeat.server.api.problems import problem_response, unexpected_response
+from truebeat.server.background.tasks import spawn
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -98,7 +100,9 @@ def endpoint(route: Route, services: Any, tokens: Tokens) -> Callable[[Request],
 
     async def answer(request: Request) -> Response:
         try:
-            reply = await handler(services, await _call(route, request, tokens))
+            call = await _call(route, request, tokens)
+            work = handler(services, call)
+            reply = await (_while_connected(request, work) if getattr(call.query, "wait", 0) else work)
         except TruebeatError as error:
             return problem_response(error)
         except ClientDisconnect:
@@ -112,6 +116,33 @@ def endpoint(route: Route, services: Any, tokens: Tokens) -> Callable[[Request],
         return Response(msgspec.json.encode(reply), route.status, media_type="application/json")
 
     return answer
+
+
+async def _while_connected(request: Request, work: Awaitable[Any]) -> Any:
+    """What waits, waits for somebody. Errors: ClientDisconnect, and its own."""
+    try:
+        async with asyncio.timeout(None) as limit:
+
+            def left(client: asyncio.Task[None]) -> None:
+                if not client.cancelled():
+                    limit.reschedule(0)
+
+            client = spawn(_until_gone(request), name="waiting client")
+            client.add_done_callback(left)
+            try:
+                return await work
+            finally:
+                client.remove_done_callback(left)
+                client.cancel()
+    except TimeoutError:
+        if limit.expired():
+            raise ClientDisconnect from None
+        raise
+
+
+async def _until_gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _call(route: Route, request: Request, tokens: Tokens) -> Call:

@@ -326,3 +326,40 @@ async def test_a_wait_ends_with_its_client(stand, monkeypatch):
             for client in asked:
                 client.cancel()
         await until(none)
+
+
+async def test_a_replys_key_means_that_reply_alone(stand):
+    ada = await stand.workspace()
+    async with stand.dial(*ada) as link:
+        await link.beat()
+        task = await stand.send(ada[0], "book it")
+        await link.finish(await link.receive("deliver"), "which day?", state="input-required")
+
+        async def reply(text):
+            body = {"text": text, "task_id": task["id"]}
+            answer = await stand.http.post(f"/workspaces/{ada[0]}/tasks", json=body, headers={"Idempotency-Key": "k"})
+            return answer.status_code
+
+        assert await asyncio.gather(*(reply("Monday") for _ in range(4))) == [202] * 4
+        await link.finish(await link.receive("deliver"), "which hotel?", state="input-required")
+        assert await reply("Monday") == 202
+        assert (await stand.task(task["id"]))["state"] == "input-required"
+        assert await reply("Ritz") == 409
+        assert (await stand.task(task["id"]))["state"] == "input-required"
+        assert [said["text"] for said in (await stand.task(task["id"]))["history"] if said["role"] == "user"] == [
+            "Monday"
+        ]
+
+
+async def test_a_refused_reply_keeps_no_key(stand):
+    ada = await stand.workspace()
+    async with stand.dial(*ada) as link:
+        await link.beat(capacity=0)
+        task = await stand.send(ada[0], "book it")
+        body = {"text": "Monday", "task_id": task["id"]}
+        path, headers = f"/workspaces/{ada[0]}/tasks", {"Idempotency-Key": "k"}
+        assert (await stand.http.post(path, json=body, headers=headers)).status_code == 409
+        await link.beat(capacity=1)
+        await link.finish(await link.receive("deliver"), "which day?", state="input-required")
+        assert (await stand.http.post(path, json=body, headers=headers)).status_code == 202
+        assert (await link.receive("deliver"))["reply"]

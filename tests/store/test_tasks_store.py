@@ -218,6 +218,16 @@ async def test_orphans_are_found(conn):
     assert sorted(found[0] for found in await tasks.orphaned(conn, 10)) == sorted([ADA, BOB])
 
 
+@pytest.mark.parametrize("state", ["input-required", "auth-required"])
+async def test_a_question_that_a_removed_workspace_asked_is_an_orphan(conn, state):
+    await conn.execute("INSERT INTO workspaces (id, name, created_at, status) VALUES ($1, 'a', now(), 'removed')", ADA)
+    [task_id] = await add(conn, new(ADA, "x"))
+    await conn.execute("UPDATE tasks SET state = $2 WHERE id = $1", task_id, state)
+    assert [found[0] for found in await tasks.orphaned(conn, 10)] == [ADA]
+    await conn.execute("UPDATE tasks SET state = 'completed' WHERE id = $1", task_id)
+    assert await tasks.orphaned(conn, 10) == []
+
+
 # --- plans ----------------------------------------------------------------------------------------------------
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import structlog
 
+from truebeat.domain.delivery import Outcome
 from truebeat.errors import Conflict, Invalid, TruebeatError, Unavailable
 from truebeat.server.services.ledger_batch import Batch
 from truebeat.server.services.ledger_items import (
@@ -37,6 +38,7 @@ from truebeat.server.store import tasks as task_store
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from datetime import datetime
     from uuid import UUID
 
     from truebeat.clock import Clock
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     from truebeat.server.services.notices import Notices
     from truebeat.server.store import delegations as delegation_store
     from truebeat.server.store.database import Database
-    from truebeat.server.store.tasks import Key, Lease, NewRow
+    from truebeat.server.store.tasks import HeldRow, Key, Lease, NewRow
 
 log = structlog.get_logger(__name__)
 
@@ -239,7 +241,13 @@ class Ledger:
                 told = (item.text, item.parts, item.message, item.chunk)
                 if foreign and item.by is not None:
                     batch.foreign(item.task_id, item.event, item.by)
+                before = row and item.key and await self._under_key(connection, row, item.key, batch.now)
+                if before is not None:
+                    batch.results.append((item.done, before))
+                    continue
                 outcome = None if foreign else batch.apply(item.task_id, item.event, *told, item.tool_calls)
+                if item.key is not None and outcome is not None and outcome.refused:
+                    await task_store.drop_key(connection, item.key)
                 batch.results.append((item.done, outcome))
             if changed := batch.changed():
                 await task_store.save(connection, changed, now)
@@ -309,6 +317,16 @@ class Ledger:
         if rows:
             await task_store.insert(connection, rows)
             await delegations.insert(connection, batch)
+
+    @staticmethod
+    async def _under_key(connection: Any, row: HeldRow, key: Key, now: datetime) -> Outcome | Conflict | None:
+        """What came of the message that the key was used for; None if it is free: then it is kept."""
+        if await task_store.find_key(connection, key, now - KEY_LIFE) is not None:
+            return Outcome(row.task)
+        kept = await task_store.keep_keys(connection, [key], now - KEY_LIFE)
+        if kept[key.sender, key.workspace_id, key.key].fingerprint == key.fingerprint:
+            return None
+        return Conflict("this idempotency key was used for another message; use a new one")
 
     async def _claim(self, connection: Any, batch: Batch, claims: set[UUID]) -> list[tuple[UUID, Deliver]]:
         wanted = [

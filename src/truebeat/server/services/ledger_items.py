@@ -58,6 +58,8 @@ class Happened:
     #: the workspace that says so; to any other's task it has nothing to say
     by: UUID | None = None
     tool_calls: int | None = None
+    #: of a reply: kept with it; one that came under it already is not taken again
+    key: Key | None = None
     weight: int = 0
 
 

@@ -334,16 +334,13 @@ class Mailbox:
         if new.context_id is not None and new.context_id != row.context_id:
             raise Invalid("context_id: the task belongs to another context; leave it out, or take the task's")
         outcome = await self._ledger.happen(
-            task_id, delivery.Replied(), text=new.text, parts=new.parts, message=new.message
+            task_id, delivery.Replied(), text=new.text, parts=new.parts, message=new.message, key=key
         )
         self._ledger.claim(row.workspace_id)
         if outcome is None:
             raise NotFound("no such task; check its id")
         if outcome.refused:
             raise Conflict(outcome.refused)
-        if key is not None:
-            async with self._database.acquire() as connection:
-                await task_store.keep_keys(connection, [key], key.at - KEY_LIFE)
         return await self.get(task_id, principal)
 
     def _row(self, task_id: UUID, workspace_id: UUID, new: NewTask, principal: Principal, *, client: bool) -> NewRow:

@@ -189,7 +189,8 @@ WHERE EXISTS (
         AND EXISTS (
             SELECT
             FROM tasks
-            WHERE tasks.workspace_id = workspaces.id AND tasks.state IN ('submitted', 'working')
+            WHERE tasks.workspace_id = workspaces.id
+                AND tasks.state IN ('submitted', 'working', 'input-required', 'auth-required')
         )
     )
 LIMIT $1

@@ -9,6 +9,9 @@ from judge_stand import judging, link_beat
 
 from truebeat.domain.health import Beat, LeaseExpired, Record, Status, Symptom
 from truebeat.errors import Conflict, Gone, NotFound, Unavailable
+from truebeat.protocol.link import Hello
+from truebeat.protocol.resources import Heartbeat
+from truebeat.server.services.availability import in_vain
 from truebeat.server.services.health import restart_id
 from truebeat.server.services.heartbeats import Heartbeats
 from truebeat.server.store import workspaces as workspace_store
@@ -186,3 +189,27 @@ async def test_a_restart_is_ordered_once_until_a_newer_generation_beats(rig):
     await rig.observe(lease, Beat("", 0.0, generation=2))
     assert lease.status is Status.ONLINE
     assert await rig.health.order_restart(lease.id, "operator") == restart_id(lease.id, 2)
+
+
+async def test_one_that_lost_its_supervisor_for_good_beats_by_itself_from_then_on(rig):
+    """And is not offline once a lease, for ever."""
+    lease = await rig.member()
+    heartbeats = Heartbeats(rig.leases, rig.health, rig.clock)
+    await heartbeats.accept_link(lease, link_beat())
+    plain = Heartbeat(
+        workspace_id=lease.id, error_rate=0.0, sample_error="", active_tasks=0, current_task="", uptime_seconds=1.0
+    )
+    assert heartbeats.accept(lease, plain) is None, "its supervisor speaks for it"
+    rig.clock.advance(46)
+    await rig.observe(lease, LeaseExpired(46.0))
+    observation = heartbeats.accept(lease, plain)
+    assert observation is not None
+    await heartbeats.settle(lease, observation)
+    assert lease.status is Status.ONLINE
+    for _ in range(3):
+        rig.clock.advance(30)
+        heartbeats.accept(lease, plain)
+        assert lease.deadline > rig.clock.monotonic() + 30, "each of its beats counts"
+    assert in_vain(lease), "and no link carries work to it"
+    heartbeats.declare(lease, Hello(version=2, boot=5, agent="python", pid=1))
+    assert heartbeats.accept(lease, plain) is None

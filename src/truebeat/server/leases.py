@@ -113,6 +113,7 @@ class Lease:
         "pending",
         "phase",
         "place",
+        "plain",
         "record",
         "restarts",
         "runtime_state",
@@ -139,6 +140,8 @@ class Lease:
         self.term = term
         self.scheduled = math.inf
         self.linked = False
+        #: its supervisor fell silent for good, and what beats now beats by itself
+        self.plain = False
         #: observations that wait to be written: until they are, `record` is not the last word
         self.pending = 0
         #: where it stands in the table's order

@@ -37,7 +37,8 @@ def of_lease(lease: Lease, queued: int, now: datetime, *, details: bool) -> Avai
 
 def in_vain(lease: Lease) -> bool:
     """Whether waiting makes no sense now. A link that was lost a moment ago may be back before it counts as lost."""
-    return not takes_work(lease.record) or (not lease.linked and lease.record.generation == 0)
+    unsupervised = lease.record.generation == 0 or lease.plain
+    return not takes_work(lease.record) or (not lease.linked and unsupervised)
 
 
 def _sentence(lease: Lease, found: Availability, now: datetime) -> str:
@@ -46,7 +47,7 @@ def _sentence(lease: Lease, found: Availability, now: datetime) -> str:
     if found.symptom is None:
         return (
             f"{lease.name} has no open link that work could be carried over; its messages are kept until it has"
-            if lease.record.generation == 0
+            if lease.record.generation == 0 or lease.plain
             else f"{lease.name} has lost its link; its messages are kept until it is back"
         )
     since = "" if found.since is None else f" for {_span((now - found.since).total_seconds())}"

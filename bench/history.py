@@ -25,6 +25,7 @@ import httpx2 as httpx
 
 from bench.history_check import History, Seen, violations
 from tests.e2e.chaos_rig import PATIENCE, TOKEN, Rig, until
+from tests.e2e.history import all_events, all_tasks
 from truebeat.client.credentials import FixedToken
 from truebeat.client.http import Client
 from truebeat.domain.health import Status
@@ -172,8 +173,13 @@ def start(rig: Rig, name: str) -> None:
     )
 
 
-def run(rig: Rig, *, tasks: int, workspaces: int, threads: int, pause: float, dice: random.Random) -> dict[str, object]:
-    """One history, checked. The figures; "violations" is empty if all held."""
+def run(
+    rig: Rig, *, tasks: int, workspaces: int, threads: int, pause: float, dice: random.Random, least: float = 0.0
+) -> dict[str, object]:
+    """One history, checked. The figures; "violations" is empty if all held.
+
+    The killer goes on until all is sent, and for `least` seconds.
+    """
     names = [f"agent-{number}" for number in range(workspaces)]
     for name in names:
         start(rig, name)
@@ -184,6 +190,7 @@ def run(rig: Rig, *, tasks: int, workspaces: int, threads: int, pause: float, di
     senders.start()
     killer.start()
     senders.join()
+    time.sleep(max(0.0, began + least - time.monotonic()))
     killer.stop()
     sending = time.monotonic() - began
     _drain(rig, names)
@@ -225,20 +232,11 @@ def _drain(rig: Rig, names: list[str]) -> None:
 def _history(rig: Rig, senders: Senders, targets: list[UUID]) -> History:
     history = History(accepted=senders.accepted)
     for target in targets:
-        after = ""
-        while True:
-            page = rig.client.tasks.page(target, after=after, limit=200)
-            history.ledger += [
-                Seen(str(task.id), task.context_id, task.text, task.state.value, task.attempt, task.answer)
-                for task in page.tasks
-            ]
-            if page.next is None:
-                break
-            after = page.next
-    seq = 0
-    while events := rig.client.events.page(seq, limit=1000).events:
-        seq = events[-1].seq
-        history.completed += [event.payload["task_id"] for event in events if event.type == "TASK_COMPLETED"]
+        history.ledger += [
+            Seen(str(task.id), task.context_id, task.text, task.state.value, task.attempt, task.answer)
+            for task in all_tasks(rig.client, target)
+        ]
+    history.completed = [event.payload["task_id"] for event in all_events(rig.client) if event.type == "TASK_COMPLETED"]
     for line in Path(os.environ["HISTORY_JOURNAL"]).read_text().splitlines():
         what, task_id, attempt, context = line.split(" ")
         history.journal.append((what, task_id, int(attempt), context))

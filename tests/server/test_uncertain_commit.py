@@ -60,6 +60,7 @@ async def test_its_incident_goes_on_and_later_ones_are_their_own(rig, lose_answe
     assert await incidents(rig, lease) == [("A", "")]
     await rig.beat(lease)
     assert await incidents(rig, lease) == [("A", "resumed by itself")]
+    rig.clock.advance(1)  # the newest first: they must not have begun in the same moment
     await rig.beat(lease, runtime_state="wedged", sample_error="B")
     assert (await incidents(rig, lease))[0] == ("B", "")
     await rig.beat(lease)

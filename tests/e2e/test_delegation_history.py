@@ -2,8 +2,8 @@
 
 The long run: CHAIN_DELEGATIONS=1000 CHAIN_WORKSPACES=10 CHAIN_STRIKES=60 CHAIN_SECONDS=600 pytest <this file>
 
-Not in CI: one of eleven runs found a result that counts as consumed and that no journal shows (CHAOS_SEED=1103623371 did
-not repeat it), and the cause is not known yet. What it prints then is what to look at. `just history` runs it.
+Not in CI: one of eleven runs found a result that counts as consumed and that no journal shows, and the cause is not
+known yet (CHAOS_SEED=1103623371 did not repeat it). What it prints then is what to look at. `just history` runs it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Who may use an A2A endpoint, and what whoever asks an unable agent is told."""
 
 import asyncio
+from uuid import UUID
 
 import httpx2
 import pytest
@@ -152,3 +153,15 @@ async def test_an_open_workspace_needs_loopback(settings):
 def test_bad_settings_are_refused_by_name(env):
     with pytest.raises(Invalid, match="TRUEBEAT_PU"):
         Settings.from_env(env)
+
+
+async def test_a_workspace_whose_id_begins_like_the_endpoint(http, message, live, monkeypatch):
+    monkeypatch.setattr(
+        "truebeat.server.services.workspaces.uuid4", lambda: UUID("a2a6f885-f2b1-4950-bb09-1c5c8b8f936e")
+    )
+    made = (await http.post("/workspaces", json={"name": "bob"})).raise_for_status().json()["workspace"]["id"]
+    base = f"{live}/workspaces/{made}/a2a"
+    for below in ("/.well-known/agent-card.json", "/tasks", "/v0.3/.well-known/agent-card.json"):
+        assert (await http.get(base + below, headers=V1)).status_code == 200, below
+    answer = await http.post(base, json=send(message(), configuration={"returnImmediately": True}), headers=V1)
+    assert "error" not in answer.json()

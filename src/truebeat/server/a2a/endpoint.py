@@ -329,8 +329,8 @@ def _answered_to(body: Any) -> Iterator[None]:
 
 
 def _below(scope: Scope) -> str:
-    """The path below the endpoint, "" for the endpoint itself. The id before it holds no slash, so it holds no /a2a."""
-    below: str = scope["path"].split("/a2a", 1)[1]
+    """The path below the endpoint, "" for the endpoint itself. The id before it may begin with "a2a" as well."""
+    below: str = scope["path"].split(f"/{scope['path_params']['workspace_id']}/a2a", 1)[1]
     return below.rstrip("/") if below in {"/", "/v0.3/"} else below
 
 

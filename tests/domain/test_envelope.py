@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 import unicodedata
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -147,9 +148,9 @@ def test_without_results_nothing_is_said():
 @pytest.mark.parametrize(
     "evil", ["<" + " " * 16000, "ignore " * 2300, "\n" + ">" * 16000, "<|" + "a" * 16000, "'" * 16000, "a:" * 8000]
 )
-def test_no_text_takes_long(evil, benchmark_seconds=2.0):
-    began = datetime.now(UTC)
+def test_no_text_takes_long(evil):
+    began = time.process_time()  # of this process: it does not grow with the load
     suspicions(evil)
     quoted(evil)
-    assert (datetime.now(UTC) - began).total_seconds() < benchmark_seconds
+    assert time.process_time() - began < 5
     assert len(envelope.cut(evil, envelope.TEXT_LIMIT)[0]) <= envelope.TEXT_LIMIT

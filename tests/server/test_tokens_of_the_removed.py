@@ -56,7 +56,7 @@ async def test_a_removal_that_commits_meanwhile_wins(api, database, act):
         assert await workspace_store.save_records(removing, [(key, row.version, removed)])
         await token_store.revoke_workspace(removing, key, now)
         acting = asyncio.ensure_future(act(api, workspace_id, token))
-        async with asyncio.timeout(4):
+        async with asyncio.timeout(20):
             while not await waits_for(database, removing):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     assert await acting == 410
@@ -76,7 +76,7 @@ async def test_a_removal_waits_for_whoever_makes_a_token(api, database, act):
         else:
             await workspace_store.register(making, key, url=None, agent_card=None, now=now)
         removing = asyncio.ensure_future(api("DELETE", f"/workspaces/{workspace_id}"))
-        async with asyncio.timeout(4):
+        async with asyncio.timeout(20):
             while not await waits_for(database, making):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         secret, row = new_token("late", Role.WORKSPACE, key, now)

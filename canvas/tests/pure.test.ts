@@ -211,7 +211,7 @@ function contrast(one: string, other: string): number {
 }
 
 describe("colours", () => {
-  const css = readFileSync(new URL("../src/app.css", import.meta.url), "utf8");
+  const css = readFileSync(new URL("../src/styles/base.css", import.meta.url), "utf8");
   const tokens = new Map(
     [...css.matchAll(/--(\w+): light-dark\((#\w{6}), (#\w{6})\)/g)].map((found) => [
       found[1] ?? "",

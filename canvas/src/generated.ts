@@ -86,9 +86,11 @@ export const paths = {
   incidents: "/incidents",
   link: (workspaceId: string) => `/workspaces/${encodeURIComponent(workspaceId)}/link`,
   notifications: "/notifications",
+  notificationsRead: "/notifications/read",
   notificationRead: (notificationId: string) => `/notifications/${encodeURIComponent(notificationId)}/read`,
   notify: (workspaceId: string) => `/workspaces/${encodeURIComponent(workspaceId)}/notify`,
   openapi: "/openapi.json",
+  openDelegations: "/delegations",
   peers: (workspaceId: string) => `/workspaces/${encodeURIComponent(workspaceId)}/peers`,
   readyz: "/readyz",
   register: "/registry/register",
@@ -368,4 +370,98 @@ export interface Update {
   parts: Record<string, unknown>[];
   final: boolean;
   availability: Availability | null;
+}
+
+export interface DelegationView {
+  delegation_id: string;
+  source_id: string;
+  source_name: string;
+  target_id: string;
+  target_name: string;
+  status: "completed" | "failed" | "in_progress" | "pending";
+  state: TaskState;
+  summary: string;
+  response_preview: string;
+  error: string;
+  depth: number;
+  created_at: string;
+  updated_at: string;
+  context_id: string;
+  root_id: string;
+  from_task: string | null;
+  ended_at: string | null;
+  deadline_at: string | null;
+  consumed: boolean;
+  result: ResultEnvelope | null;
+  availability: Availability | null;
+}
+
+export interface ResultEnvelope {
+  delegation_id: string;
+  from_id: string;
+  from_name: string;
+  asked: string;
+  state: string;
+  ended_at: string;
+  text: string;
+  truncated: boolean;
+  tool_calls: number | null;
+  suspicious: string[];
+}
+
+export interface OpenDelegations {
+  delegations: OpenDelegation[];
+  seq: number;
+  left_out: number;
+}
+
+export interface OpenDelegation {
+  delegation_id: string;
+  source_id: string;
+  target_id: string;
+  state: TaskState;
+  created_at: string;
+}
+
+export interface TraceNode {
+  task_id: string;
+  workspace_id: string;
+  workspace_name: string;
+  sender: Sender;
+  state: TaskState;
+  summary: string;
+  reason: string;
+  attempt: number;
+  depth: number;
+  created_at: string;
+  begun_at: string | null;
+  ended_at: string | null;
+  deadline_at: string | null;
+  queued_seconds: number;
+  worked_seconds: number | null;
+  wake: boolean;
+  consumed: boolean;
+  children: TraceNode[];
+}
+
+export interface NotificationPage {
+  notifications: NotificationView[];
+  unread: number;
+  next: string | null;
+}
+
+export interface NotificationView {
+  id: string;
+  workspace_id: string;
+  workspace_name: string;
+  at: string;
+  type: string;
+  message: string;
+  link: string;
+  delegation_id: string | null;
+  read_at: string | null;
+}
+
+export interface NotificationsUnread {
+  unread: number;
 }

@@ -10,6 +10,8 @@ from truebeat.protocol.delegations import (
     DelegationView,
     NewNotification,
     NotificationPage,
+    NotificationsRead,
+    NotificationsUnread,
     NotificationView,
     Peer,
     TraceNode,
@@ -75,6 +77,11 @@ class Delegations:
         return self._client.call(
             NotificationView, "POST", paths.NOTIFICATION_READ.format(notification_id=notification_id)
         )
+
+    def read_through(self, notification_id: UUID) -> NotificationsUnread:
+        """It and all older ones."""
+        body = NotificationsRead(through=notification_id)
+        return self._client.call(NotificationsUnread, "POST", paths.NOTIFICATIONS_READ, body)
 
     def trace(self, task_id: UUID) -> TraceNode:
         """The whole tree that this task is part of, from its root."""

@@ -15,7 +15,7 @@ from msgspec import inspect
 
 from truebeat.domain.conditions import PRECEDENCE, RULES, Symptom, Witness
 from truebeat.domain.delivery import State
-from truebeat.protocol import events, incidents, paths, resources, tasks
+from truebeat.protocol import delegations, events, incidents, paths, resources, tasks
 
 if TYPE_CHECKING:
     import enum
@@ -37,6 +37,11 @@ _MESSAGES: Final = (
     tasks.TaskView,
     tasks.TaskPage,
     tasks.Update,
+    delegations.DelegationView,
+    delegations.OpenDelegations,
+    delegations.TraceNode,
+    delegations.NotificationPage,
+    delegations.NotificationsUnread,
 )
 
 _PLAIN: Final[dict[type[Any], str]] = {

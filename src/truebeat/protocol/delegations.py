@@ -26,6 +26,10 @@ __all__ = (
     "NewNotification",
     "NotificationPage",
     "NotificationView",
+    "NotificationsRead",
+    "NotificationsUnread",
+    "OpenDelegation",
+    "OpenDelegations",
     "Peer",
     "ResultEnvelope",
     "TraceNode",
@@ -93,6 +97,27 @@ class DelegationView(Struct, kw_only=True):
     availability: Availability | None = None
 
 
+class OpenDelegation(Struct, kw_only=True):
+    """One that has not ended, for those who watch the fleet: who waits for whom, and no text."""
+
+    delegation_id: UUID
+    source_id: UUID
+    target_id: UUID
+    state: State
+    created_at: datetime
+
+
+class OpenDelegations(Struct, kw_only=True):
+    """GET /delegations: those of the whole fleet that have not ended, the newest first.
+
+    They are current to the event `seq` or later: watching from there misses nothing. left_out: how many more there are.
+    """
+
+    delegations: list[OpenDelegation]
+    seq: int
+    left_out: int = 0
+
+
 class Peer(Struct, kw_only=True):
     """GET /workspaces/{id}/peers: one that this workspace may message. relation: parent, child, sibling, ancestor,
     descendant or peer.
@@ -133,6 +158,18 @@ class NotificationPage(Struct, kw_only=True):
     notifications: list[NotificationView]
     unread: int
     next: str | None = None
+
+
+class NotificationsRead(Struct, kw_only=True):
+    """POST /notifications/read: the newest that was seen; it and all older ones were read."""
+
+    through: UUID
+
+
+class NotificationsUnread(Struct, kw_only=True):
+    """How many are not read in all."""
+
+    unread: int
 
 
 class TraceNode(Struct, kw_only=True):

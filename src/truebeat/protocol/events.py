@@ -19,7 +19,8 @@ class Event(Struct, kw_only=True):
     DELEGATION_CREATED, _COMPLETED, _FAILED, _CANCELED, _REJECTED, _INPUT_REQUIRED, _AUTH_REQUIRED, _GIVEN (to a turn
     of its source), of the source: {name, delegation_id, source_id, source_name, target_id, target_name, root_id,
     depth}, the ends also {state, reason}; DELEGATION_CONSUMED {name, delegation_id}. NOTIFICATION {name,
-    notification_id, delegation_id, type, message, link}. TASK_RESULT_REFUSED: a result that counts for nothing.
+    notification_id, delegation_id, type, message, link}; NOTIFICATION_READ, of no workspace: {notification_id, older},
+    with `older` all before it too. TASK_RESULT_REFUSED: a result that counts for nothing.
     EXPIRY_SUSPENDED and EXPIRY_RESUMED, of no workspace: so many are silent together that the server suspects itself;
     payload {silent, watched}.
     cause: the observation that did it (beat, lease_expired, ...), or who ordered it.

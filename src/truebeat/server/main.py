@@ -25,6 +25,7 @@ from truebeat.server.background.delegation_watch import DelegationWatch
 from truebeat.server.background.event_pruner import EventPruner
 from truebeat.server.background.incident_keeper import IncidentKeeper
 from truebeat.server.background.lease_flusher import LeaseFlusher
+from truebeat.server.background.notification_pruner import NotificationPruner
 from truebeat.server.background.silence_watch import SilenceWatch
 from truebeat.server.background.stuck_restarter import StuckRestarter
 from truebeat.server.background.task_pruner import TaskPruner
@@ -143,6 +144,7 @@ class App:
         self.lease_flusher = LeaseFlusher(database, self.leases, clock)
         self.event_pruner = EventPruner(database, clock, retention=settings.event_retention)
         self.task_pruner = TaskPruner(database, clock, retention=settings.task_retention)
+        self.notification_pruner = NotificationPruner(database, clock, retention=settings.notification_retention)
         self.incident_keeper = IncidentKeeper(database, self.incidents, clock, retention=settings.event_retention)
         self.link = LinkEndpoint(
             self.heartbeats,
@@ -243,6 +245,7 @@ class App:
         self.duties.start("lease_flusher", self.lease_flusher.run)
         self.duties.start("event_pruner", self.event_pruner.run)
         self.duties.start("task_pruner", self.task_pruner.run)
+        self.duties.start("notification_pruner", self.notification_pruner.run)
         self.duties.start("incident_keeper", self.incident_keeper.run)
         self.duties.start("stuck_restarter", self.stuck_restarter.run)
         if self.settings.push_hosts:

@@ -43,6 +43,8 @@ class Settings:
     event_retention: float = 7 * 86400.0
     #: seconds that ended tasks are kept; at least as long as an idempotency key means its task
     task_retention: float = 30 * 86400.0
+    #: seconds that notifications are kept, read or not
+    notification_retention: float = 30 * 86400.0
     #: connections to the database at most; one more guards that this server is the only one
     database_connections: int = 10
     #: the id or name of one workspace whose A2A endpoint needs no token; only for servers that listen on loopback
@@ -86,6 +88,9 @@ class Settings:
             restart_after=_seconds(env, "TRUEBEAT_RESTART_AFTER", 30.0, 0.1, 86400),
             event_retention=_seconds(env, "TRUEBEAT_EVENT_RETENTION", 7 * 86400.0, 60, 10 * 365 * 86400),
             task_retention=_seconds(env, "TRUEBEAT_TASK_RETENTION", 30 * 86400.0, 86400, 10 * 365 * 86400),
+            notification_retention=_seconds(
+                env, "TRUEBEAT_NOTIFICATION_RETENTION", 30 * 86400.0, 3600, 10 * 365 * 86400
+            ),
             open_workspace=env.get("TRUEBEAT_OPEN_WORKSPACE", "").strip(),
             public_url=env.get("TRUEBEAT_PUBLIC_URL", "").strip().rstrip("/"),
             push_hosts=tuple(env.get("TRUEBEAT_PUSH_HOSTS", "").replace(",", " ").split()),

@@ -1,4 +1,4 @@
-"""Handlers of delegations, peers, notifications and traces."""
+"""Handlers of delegations, peers and traces."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from msgspec import Meta, Struct, field
 from truebeat.protocol.delegations import WAIT_LIMIT
 
 if TYPE_CHECKING:
-    from truebeat.protocol.delegations import DelegationView, NotificationPage, NotificationView, Peer, TraceNode
+    from truebeat.protocol.delegations import (
+        DelegationView,
+        OpenDelegations,
+        Peer,
+        TraceNode,
+    )
     from truebeat.server.api.call import Call
     from truebeat.server.main import Services
 
@@ -27,14 +32,6 @@ class DelegationQuery(Struct, kw_only=True):
     wait: Annotated[float, Meta(ge=0, le=WAIT_LIMIT)] = 0
 
 
-class NotificationsQuery(Struct, kw_only=True):
-    """`after` is the `next` of the page before."""
-
-    unread: bool = False
-    after: Annotated[str, Meta(max_length=2000)] = ""
-    limit: Annotated[int, Meta(ge=1, le=200)] = 50
-
-
 async def create(services: Services, call: Call) -> DelegationView:
     key = call.headers.get("idempotency-key", "")
     return await services.delegations.create(call.ids["workspace_id"], call.body, call.by, idempotency_key=key)
@@ -45,6 +42,11 @@ async def page(services: Services, call: Call) -> list[DelegationView]:
     return await services.delegations.page(
         call.ids["workspace_id"], call.by, query.limit, received=query.side == "target"
     )
+
+
+async def open_ones(services: Services, call: Call) -> OpenDelegations:
+    seq = services.events.seq  # before the look: what changes meanwhile is told again
+    return await services.delegations.open_ones(call.by, seq)
 
 
 async def show(services: Services, call: Call) -> DelegationView:
@@ -68,16 +70,3 @@ async def peers(services: Services, call: Call) -> list[Peer]:
 
 async def trace(services: Services, call: Call) -> TraceNode:
     return await services.delegations.trace(call.ids["task_id"], call.by)
-
-
-async def notify(services: Services, call: Call) -> NotificationView:
-    return await services.notifications.notify(call.ids["workspace_id"], call.body, call.by)
-
-
-async def notifications(services: Services, call: Call) -> NotificationPage:
-    query: NotificationsQuery = call.query
-    return await services.notifications.page(call.by, unread=query.unread, after=query.after, limit=query.limit)
-
-
-async def read(services: Services, call: Call) -> NotificationView:
-    return await services.notifications.read(call.ids["notification_id"], call.by)

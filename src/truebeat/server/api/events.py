@@ -33,9 +33,12 @@ CLOSE_RESTART: Final = 1012
 
 
 class EventsQuery(Struct, kw_only=True):
-    """`since` is the `seq` of the last event that was seen; `workspace_id`: of that one only."""
+    """`since` is the `seq` of the last event that was seen; `workspace_id`: of that one only. `before`: the last ones
+    before that `seq`, instead of the first after `since`; also oldest first, and as far back as the log goes.
+    """
 
     since: Annotated[int, Meta(ge=0, le=2**62)] = 0
+    before: Annotated[int, Meta(ge=0, le=2**62)] | None = None
     workspace_id: UUID | None = None
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
 
@@ -57,6 +60,8 @@ class ErrorFrame(Struct, kw_only=True, tag="error"):
 
 async def read(services: Services, call: Call) -> EventPage:
     query: EventsQuery = call.query
+    if query.before is not None:
+        return await services.events.read_back(query.before, query.limit, call.by, query.workspace_id)
     return await services.events.read(query.since, query.limit, call.by, query.workspace_id)
 
 

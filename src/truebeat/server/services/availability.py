@@ -50,7 +50,6 @@ def _sentence(lease: Lease, found: Availability, now: datetime) -> str:
             if lease.record.generation == 0 or lease.plain
             else f"{lease.name} has lost its link; its messages are kept until it is back"
         )
-    since = "" if found.since is None else f" for {_span((now - found.since).total_seconds())}"
     why = f": {found.detail}" if found.detail else ""
     if found.status is Status.FAILED:
         after = "an operator must restart it"
@@ -58,11 +57,14 @@ def _sentence(lease: Lease, found: Availability, now: datetime) -> str:
         after = "a restart is under way; its messages are kept until it is verified healthy"
     else:
         after = "its messages are kept until it is healthy again"
+    seconds = None if found.since is None else (now - found.since).total_seconds()
+    if seconds is not None and seconds < 1:
+        return f"{lease.name} became {found.status} ({found.symptom}) just now{why}; {after}"
+    since = "" if seconds is None else f" for {_span(seconds)}"
     return f"{lease.name} is {found.status} ({found.symptom}){since}{why}; {after}"
 
 
 def _span(seconds: float) -> str:
-    seconds = max(0.0, seconds)
     if seconds < 60:
         return f"{seconds:.0f} s"
     if seconds < 3600:

@@ -128,14 +128,22 @@ class EventLog:
 
         Errors: Gone.
         """
-        only = _only(principal)
-        if only is not None and workspace_id not in {None, only}:
-            raise Forbidden("a workspace reads its own events only")
+        whose = _whose(principal, workspace_id)
         async with self._database.acquire() as connection:
             await self._still_there(connection, since)
             last = (await event_store.bounds(connection))[1]
-            events = await event_store.since(connection, since, limit, only or workspace_id)
+            events = await event_store.since(connection, since, limit, whose)
         return EventPage(events=[shown(event, principal) for event in events], seq=max(last, since))
+
+    async def read_back(
+        self, before: int, limit: int, principal: Principal, workspace_id: UUID | None = None
+    ) -> EventPage:
+        """The last events before `before`, oldest first; as far back as the log goes, so never Gone."""
+        whose = _whose(principal, workspace_id)
+        async with self._database.acquire() as connection:
+            last = (await event_store.bounds(connection))[1]
+            events = await event_store.before(connection, before, limit, whose)
+        return EventPage(events=[shown(event, principal) for event in events], seq=last)
 
     async def subscribe(self, since: int | None, principal: Principal) -> AsyncIterator[bytes]:
         """A stream of JSON texts, from the event after `since`, or from now. Errors, also later: Gone, Unavailable."""
@@ -211,7 +219,11 @@ def _bare(kept: _Kept) -> bytes:
     return kept.bare
 
 
-def _only(principal: Principal) -> UUID | None:
+def _whose(principal: Principal, wanted: UUID | None) -> UUID | None:
+    """None: everybody's. Errors: Forbidden."""
     if principal.role is not Role.WORKSPACE:
-        return None
-    return UUID(principal.workspace_id)
+        return wanted
+    own = UUID(principal.workspace_id)
+    if wanted not in {None, own}:
+        raise Forbidden("a workspace reads its own events only")
+    return own

@@ -20,6 +20,7 @@ from truebeat.domain.delivery import OnInterrupt
 from truebeat.errors import Conflict
 from truebeat.protocol.delivery import ResultEnvelope, Sender
 from truebeat.server.store import delegations as store
+from truebeat.server.store import notifications as notification_store
 from truebeat.server.store import tasks as task_store
 from truebeat.server.store.tasks import NewRow
 
@@ -116,11 +117,11 @@ class Results:
             if state.final:
                 notes.append(self._note(batch, ended, payload))
         if notes:
-            await store.notify(conn, notes)
+            await notification_store.insert(conn, notes)
         self._ledger.failpoint("results ready")
 
-    def _note(self, batch: Batch, ended: store.Ended, payload: dict[str, Any]) -> store.Note:
-        note = store.Note(
+    def _note(self, batch: Batch, ended: store.Ended, payload: dict[str, Any]) -> notification_store.Note:
+        note = notification_store.Note(
             id=uuid4(),
             workspace_id=ended.source_id,
             delegation_id=ended.task_id,

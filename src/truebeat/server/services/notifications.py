@@ -12,9 +12,10 @@ import msgspec
 
 from truebeat.domain.access import Permission
 from truebeat.errors import Forbidden, Gone, Invalid, NotFound
-from truebeat.protocol.delegations import NotificationPage, NotificationView
-from truebeat.server.store import delegations as store
+from truebeat.protocol.delegations import NotificationPage, NotificationsUnread, NotificationView
+from truebeat.server.store import delegations as delegation_store
 from truebeat.server.store import events as event_store
+from truebeat.server.store import notifications as store
 from truebeat.server.store.events import NewEvent
 from truebeat.server.store.sql import storable
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from truebeat.clock import Clock
     from truebeat.domain.access import Principal
     from truebeat.protocol.delegations import NewNotification
+    from truebeat.protocol.events import Event
     from truebeat.server.leases import Leases
     from truebeat.server.services.events import EventLog
     from truebeat.server.store.database import Database
@@ -41,7 +43,7 @@ class Notifications:
         lease = self._leases.get(str(workspace_id))
         if lease is None:
             async with self._database.acquire() as connection:
-                known = await store.exists(connection, workspace_id)
+                known = await delegation_store.exists(connection, workspace_id)
             raise Gone("the workspace was removed") if known else NotFound("no such workspace; check its id")
         note = store.Note(
             id=uuid4(),
@@ -61,7 +63,7 @@ class Notifications:
             "link": note.link,
         }
         async with self._database.transaction() as connection:
-            await store.notify(connection, [note])
+            await store.insert(connection, [note])
             written = await event_store.append(
                 connection, [NewEvent(note.at, "NOTIFICATION", workspace_id, payload, "notify")]
             )
@@ -81,7 +83,7 @@ class Notifications:
         self._people(principal)
         before = _parse(after) if after else None
         async with self._database.acquire() as connection:
-            rows, count = await store.notifications(connection, unread=unread, before=before, limit=limit)
+            rows, count = await store.page(connection, unread=unread, before=before, limit=limit)
         return NotificationPage(
             notifications=[_view(row) for row in rows],
             unread=count,
@@ -91,11 +93,33 @@ class Notifications:
     async def read(self, notification_id: UUID, principal: Principal) -> NotificationView:
         """Errors: Forbidden, NotFound."""
         self._people(principal)
-        async with self._database.acquire() as connection:
-            row = await store.read_notification(connection, notification_id, self._clock.now())
-        if row is None:
-            raise NotFound("no such notification; check its id")
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            row = await store.read(connection, notification_id, now)
+            if row is None:
+                raise NotFound("no such notification; check its id")
+            written = [] if row["read_at"] != now else await self._tell(connection, now, notification_id, older=False)
+        self._events.publish(written)
         return _view(row)
+
+    async def read_through(self, notification_id: UUID, principal: Principal) -> NotificationsUnread:
+        """It and all older ones: what came since is still unread. Errors: Forbidden, NotFound."""
+        self._people(principal)
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            fresh = await store.read_through(connection, notification_id, now)
+            if fresh is None:
+                raise NotFound("no such notification; check its id")
+            unread = await store.count_unread(connection)
+            written = await self._tell(connection, now, notification_id, older=True) if fresh else []
+        self._events.publish(written)
+        return NotificationsUnread(unread=unread)
+
+    @staticmethod
+    async def _tell(connection: Any, now: datetime, notification_id: UUID, *, older: bool) -> list[Event]:
+        """So that every page that shows them agrees."""
+        payload = {"notification_id": str(notification_id), "older": older}
+        return await event_store.append(connection, [NewEvent(now, "NOTIFICATION_READ", None, payload, "read")])
 
     @staticmethod
     def _people(principal: Principal) -> None:

@@ -6,15 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
-from uuid import UUID
 
 from truebeat.domain.delivery import State
 from truebeat.server.store.sql import queries
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from datetime import datetime
+    from uuid import UUID
 
 _SQL: Final = queries("delegations")
 #: a row of a delegation with its task and names
@@ -100,19 +100,6 @@ class Ancestor:
     parent_id: UUID | None
     step: int
     leads: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """A notification before it is on disk."""
-
-    id: UUID
-    workspace_id: UUID
-    delegation_id: UUID | None
-    at: datetime
-    type: str
-    message: str
-    link: str
 
 
 # --- writes, in the writer's transaction ------------------------------------------------------------------------------
@@ -238,24 +225,6 @@ async def withdraw(conn: Any, ids: Collection[UUID]) -> None:
     await conn.execute(_SQL["withdraw"], list(ids))
 
 
-async def notify(conn: Any, notes: Sequence[Note]) -> None:
-    await conn.execute(
-        _SQL["notify"],
-        [note.id for note in notes],
-        [note.workspace_id for note in notes],
-        [note.delegation_id for note in notes],
-        [note.at for note in notes],
-        [note.type for note in notes],
-        [note.message for note in notes],
-        [note.link for note in notes],
-    )
-
-
-async def read_notification(conn: Any, notification_id: UUID, at: datetime) -> Record | None:
-    found: Record | None = await conn.fetchrow(_SQL["read_notification"], notification_id, at)
-    return found
-
-
 # --- reads ------------------------------------------------------------------------------------------------------------
 
 
@@ -321,6 +290,12 @@ async def page(conn: Any, workspace_id: UUID, limit: int, text_limit: int, *, re
     return list(await conn.fetch(query, workspace_id, limit, text_limit))
 
 
+async def open_ones(conn: Any, workspace_id: UUID | None, limit: int) -> tuple[list[Record], int]:
+    """Those of the fleet, or of one workspace, that have not ended, the newest first; and how many there are."""
+    rows = list(await conn.fetch(_SQL["open_ones"], workspace_id, limit))
+    return rows, rows[0]["total"] if rows else 0
+
+
 async def relations(conn: Any, ids: Collection[UUID]) -> dict[UUID, list[Ancestor]]:
     """Each with all above it, itself first."""
     found: dict[UUID, list[Ancestor]] = {}
@@ -332,15 +307,6 @@ async def relations(conn: Any, ids: Collection[UUID]) -> dict[UUID, list[Ancesto
 async def living(conn: Any) -> list[tuple[UUID, str, str, UUID | None]]:
     """(id, name, role, parent) of all workspaces that are not removed, by name."""
     return [tuple(row) for row in await conn.fetch(_SQL["living"])]
-
-
-async def notifications(
-    conn: Any, *, unread: bool, before: tuple[datetime, UUID] | None, limit: int
-) -> tuple[list[Record], int]:
-    """Newest first, and how many are not read in all."""
-    at, notification_id = before or (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
-    rows = await conn.fetch(_SQL["notifications"], unread, at, notification_id, limit)
-    return list(rows), int(await conn.fetchval(_SQL["count_unread"]))
 
 
 async def root(conn: Any, task_id: UUID) -> UUID:

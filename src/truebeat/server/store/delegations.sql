@@ -278,6 +278,16 @@ WHERE delegations.target_id = $1
 ORDER BY delegations.created_at DESC, delegations.task_id DESC
 LIMIT $2
 
+-- name: open_ones
+-- What has not ended, of all (NULL) or of those that workspace $1 is part of.
+SELECT delegations.task_id, delegations.source_id, delegations.target_id, delegations.created_at, tasks.state,
+    count(*) OVER () AS total
+FROM delegations
+JOIN tasks ON tasks.id = delegations.task_id
+WHERE delegations.ended_at IS NULL AND ($1::uuid IS NULL OR $1 IN (delegations.source_id, delegations.target_id))
+ORDER BY delegations.created_at DESC, delegations.task_id DESC
+LIMIT $2
+
 -- name: relations
 -- $1 and $2 with all above them: (id, parent, how far above, whose).
 WITH RECURSIVE up AS (
@@ -303,30 +313,6 @@ SELECT id, name, role, parent_id
 FROM workspaces
 WHERE status <> 'removed'
 ORDER BY name, id
-
--- name: notify
-INSERT INTO notifications (id, workspace_id, delegation_id, at, type, message, link)
-SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::text[], $6::text[], $7::text[])
-
--- name: notifications
-SELECT notifications.*, workspaces.name AS workspace_name
-FROM notifications
-JOIN workspaces ON workspaces.id = notifications.workspace_id
-WHERE (NOT $1::boolean OR notifications.read_at IS NULL) AND (notifications.at, notifications.id) < ($2, $3)
-ORDER BY notifications.at DESC, notifications.id DESC
-LIMIT $4
-
--- name: count_unread
-SELECT count(*)
-FROM notifications
-WHERE read_at IS NULL
-
--- name: read_notification
-UPDATE notifications
-SET read_at = coalesce(notifications.read_at, $2)
-FROM workspaces
-WHERE notifications.id = $1 AND workspaces.id = notifications.workspace_id
-RETURNING notifications.*, workspaces.name AS workspace_name
 
 -- name: tree
 -- Every task of the tree with that root, as readers of a trace get it.

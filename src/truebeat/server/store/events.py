@@ -65,6 +65,15 @@ async def since(conn: Any, seq: int, limit: int, workspace_id: UUID | None = Non
     return [event(row) for row in rows]
 
 
+async def before(conn: Any, seq: int, limit: int, workspace_id: UUID | None = None) -> list[Event]:
+    """The last `limit` events before `seq`, oldest first; of one workspace if given."""
+    if workspace_id is None:
+        rows = await conn.fetch(_SQL["before"], seq, limit)
+    else:
+        rows = await conn.fetch(_SQL["before_of_workspace"], seq, limit, workspace_id)
+    return [event(row) for row in reversed(rows)]
+
+
 async def bounds(conn: Any) -> tuple[int, int]:
     """(first, last): every event from `first` on is kept, `last` is the newest; (0, 0) before the first event ever.
 

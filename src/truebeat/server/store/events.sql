@@ -26,6 +26,20 @@ WHERE workspace_id = $3 AND seq > $1
 ORDER BY seq
 LIMIT $2
 
+-- name: before
+SELECT seq, at, type, workspace_id, payload, cause
+FROM events
+WHERE seq < $1
+ORDER BY seq DESC
+LIMIT $2
+
+-- name: before_of_workspace
+SELECT seq, at, type, workspace_id, payload, cause
+FROM events
+WHERE workspace_id = $3 AND seq < $1
+ORDER BY seq DESC
+LIMIT $2
+
 -- name: bounds
 -- Everything from `first` to `last` is kept; 0, 0 while there never was an event.
 SELECT

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 from truebeat.domain import access, envelope
 from truebeat.domain import delegations as rules
 from truebeat.domain.delivery import State
-from truebeat.protocol.delegations import PREVIEW_LIMIT, DelegationStatus, DelegationView, TraceNode
+from truebeat.protocol.delegations import PREVIEW_LIMIT, DelegationStatus, DelegationView, OpenDelegation, TraceNode
 from truebeat.protocol.delivery import Sender
 from truebeat.server.services.ledger_results import wrapped
 from truebeat.server.store import delegations as store
@@ -54,6 +54,16 @@ def of_row(row: store.Record, *, details: bool) -> DelegationView:
                 view.response_preview = envelope.cut(said, PREVIEW_LIMIT)[0]
             view.result = wrapped(store.as_given(row))
     return view
+
+
+def of_open(row: store.Record) -> OpenDelegation:
+    return OpenDelegation(
+        delegation_id=row["task_id"],
+        source_id=row["source_id"],
+        target_id=row["target_id"],
+        state=State(row["state"]),
+        created_at=row["created_at"],
+    )
 
 
 def tree(rows: list[store.Record], root_id: UUID, principal: Principal, now: datetime) -> TraceNode | None:

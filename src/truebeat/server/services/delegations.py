@@ -7,6 +7,7 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 import structlog
 
@@ -15,7 +16,7 @@ from truebeat.domain import delegations as rules
 from truebeat.domain.access import Permission, Principal, Role
 from truebeat.domain.delegations import Step
 from truebeat.errors import Conflict, Forbidden, Gone, Invalid, NotFound, TruebeatError
-from truebeat.protocol.delegations import Peer
+from truebeat.protocol.delegations import OpenDelegations, Peer
 from truebeat.protocol.tasks import NewTask
 from truebeat.server.background.tasks import spawn
 from truebeat.server.services import delegation_views
@@ -24,7 +25,6 @@ from truebeat.server.store import tasks as task_store
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from uuid import UUID
 
     from truebeat.clock import Clock
     from truebeat.protocol.delegations import DelegationView, NewDelegation, TraceNode
@@ -38,6 +38,8 @@ log = structlog.get_logger(__name__)
 
 #: tasks of one trace
 TREE_LIMIT: Final = 2000
+#: open delegations told at once
+OPEN_ONES_LIMIT: Final = 2000
 #: who cancels in the name of the platform
 _PLATFORM: Final = Principal(Role.OPERATOR, "truebeat")
 
@@ -190,6 +192,15 @@ class Delegations:
         async with self._database.acquire() as connection:
             rows = await store.page(connection, workspace_id, limit, envelope.TEXT_LIMIT, received=received)
         return [delegation_views.of_row(row, details=self._details(row, principal)) for row in rows]
+
+    async def open_ones(self, principal: Principal, seq: int) -> OpenDelegations:
+        """Of the whole fleet, the newest first; a workspace sees those that it is part of."""
+        own = None if principal.workspace_id is None else UUID(principal.workspace_id)
+        async with self._database.acquire() as connection:
+            rows, total = await store.open_ones(connection, own, OPEN_ONES_LIMIT)
+        return OpenDelegations(
+            delegations=[delegation_views.of_open(row) for row in rows], seq=seq, left_out=total - len(rows)
+        )
 
     async def peers(self, workspace_id: UUID, principal: Principal) -> list[Peer]:
         """Whom it may message, by name. Errors: NotFound, Gone, Forbidden."""

@@ -17,7 +17,8 @@ from truebeat.server.services.ledger_items import Decision
 from truebeat.server.services.notices import Notices
 from truebeat.server.store import delegations as store
 from truebeat.server.store import workspaces as workspace_store
-from truebeat.server.store.tasks import Key, NewRow
+from truebeat.server.store.keys import Key
+from truebeat.server.store.tasks import NewRow
 from truebeat.server.store.workspaces import WorkspaceRow
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -17,7 +17,8 @@ from truebeat.server.services.ledger import Ledger
 from truebeat.server.services.ledger_items import Decision, weight_of
 from truebeat.server.services.notices import Notices
 from truebeat.server.store import tasks as task_store
-from truebeat.server.store.tasks import Key, NewRow
+from truebeat.server.store.keys import Key
+from truebeat.server.store.tasks import NewRow
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ADA = uuid4()

@@ -1,54 +1,16 @@
-"""Mailboxes on disk: order, claims, keys, pages; and the plans of the hot queries with many rows."""
+"""Mailboxes on disk: order, claims, updates, orphans."""
 
 import asyncio
 import dataclasses
-import re
-from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
+from task_rows import ADA, BOB, EVE, NOW, add, claim, finish, new
 
 from truebeat.domain.delivery import OnInterrupt, State, Task
-from truebeat.protocol.delivery import Sender
 from truebeat.protocol.tasks import Update
 from truebeat.server.store import tasks
-from truebeat.server.store.sql import queries
-from truebeat.server.store.tasks import Filter, Key, NewRow, UpdateRow
-
-NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-EVER = datetime(1, 1, 1, tzinfo=UTC)
-LAST = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
-ADA, BOB = uuid4(), uuid4()
-EVE = Sender(kind="person", id="eve", name="Eve")
-
-
-def new(workspace=ADA, context="c", text="hi", *, priority=0, sender=EVE, at=NOW):
-    return NewRow(
-        id=uuid4(), workspace_id=workspace, context_id=context, sender=sender, text=text, parts=[], message=None,
-        metadata={}, priority=priority, on_interrupt=OnInterrupt.RETRY, at=at,
-    )  # fmt: skip
-
-
-async def add(conn, *rows):
-    await tasks.insert(conn, rows)
-    return [row.id for row in rows]
-
-
-async def claim(conn, room, workspace=ADA, generation=1):
-    return [UUID(deliver.task_id) for *_, deliver in await tasks.claim(conn, [(workspace, generation, room)], NOW)]
-
-
-async def finish(conn, task_id, state=State.COMPLETED, answer="done"):
-    row = (await tasks.hold(conn, [task_id]))[task_id]
-    row.task = dataclasses.replace(row.task, state=state, generation=None)
-    row.answer = answer
-    await tasks.save(conn, [row], NOW)
-
-
-@pytest.fixture
-async def conn(database):
-    async with database.acquire() as connection:
-        yield connection
+from truebeat.server.store.tasks import UpdateRow
 
 
 async def test_a_task_comes_back_as_it_was(conn):
@@ -136,51 +98,6 @@ async def test_positions_and_counts_of_a_queue(conn):
     assert await tasks.position(conn, uuid4()) is None
 
 
-async def test_a_key_means_the_first_task_until_it_is_old(conn):
-    def key(task_id, at=NOW, mark=b"1"):
-        return Key("person:eve", ADA, "k", task_id, mark, at)
-
-    first, second, third = uuid4(), uuid4(), uuid4()
-    expired = NOW - timedelta(hours=24)
-    name = ("person:eve", ADA, "k")
-    assert (await tasks.keep_keys(conn, [key(first)], expired))[name].task_id == first
-    kept = (await tasks.keep_keys(conn, [key(second, mark=b"2")], expired))[name]
-    assert (kept.task_id, kept.fingerprint) == (first, b"1")
-    later = NOW + timedelta(hours=25)
-    kept = await tasks.keep_keys(conn, [key(third, later)], later - timedelta(hours=24))
-    assert kept[name].task_id == third
-    await tasks.prune_keys(conn, later + timedelta(hours=1))
-    assert await conn.fetchval("SELECT count(*) FROM idempotency_keys") == 0
-
-
-async def test_pages_lose_nothing_and_filter(conn):
-    peer = Sender(kind="workspace", id=str(BOB), name="bob")
-    rows = [
-        new(context=f"c{n % 3}", at=NOW + timedelta(seconds=n // 2), sender=peer if n % 4 == 0 else EVE)
-        for n in range(20)
-    ]
-    await add(conn, *rows, new(BOB))
-
-    async def all_of(**which):
-        found, before = [], LAST
-        wanted = Filter(**{"states": tuple(State), "updated_after": EVER, **which})
-        while page := await tasks.page(conn, wanted, before, 3):
-            found += page
-            before = (page[-1].updated_at, page[-1].id)
-        assert await tasks.count(conn, wanted) == len(found)
-        return [row.id for row in found]
-
-    newest_first = [row.id for row in sorted(rows, key=lambda row: (row.at, row.id), reverse=True)]
-    assert await all_of(workspace_id=ADA) == newest_first
-    assert len(await all_of()) == 21
-    assert len(await all_of(workspace_id=ADA, context_id="c1")) == 7
-    assert len(await all_of(sent_by=BOB)) == 5
-    assert len(await all_of(sent_by=BOB, workspace_id=ADA, context_id="c0")) == 2
-    assert await all_of(workspace_id=ADA, updated_after=NOW + timedelta(seconds=8)) == newest_first[:2]
-    await claim(conn, 1)
-    assert await all_of(workspace_id=ADA, states=(State.WORKING,)) == []
-
-
 async def test_updates_and_the_story(conn):
     [task_id] = await add(conn, new())
     kept = [
@@ -226,74 +143,3 @@ async def test_a_question_that_a_removed_workspace_asked_is_an_orphan(conn, stat
     assert [found[0] for found in await tasks.orphaned(conn, 10)] == [ADA]
     await conn.execute("UPDATE tasks SET state = 'completed' WHERE id = $1", task_id)
     assert await tasks.orphaned(conn, 10) == []
-
-
-# --- plans ----------------------------------------------------------------------------------------------------
-
-
-MANY = """
-    INSERT INTO tasks (
-        id, workspace_id, context_id, priority, state, on_interrupt, generation, sender_kind, sender_id, sender_name,
-        text, parts, metadata, updates, created_at, updated_at
-    )
-    SELECT
-        ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid,
-        ('00000000-0000-4000-8000-' || lpad((n % 1000)::text, 12, '0'))::uuid,
-        'c' || n % 50000, 0,
-        CASE WHEN n % 20 = 0 THEN 'submitted' WHEN n % 5000 = 1 THEN 'working' ELSE 'completed' END,
-        'retry', CASE WHEN n % 5000 = 1 THEN 1 END,
-        CASE WHEN n % 10 = 0 THEN 'workspace' ELSE 'person' END,
-        ('00000000-0000-4000-8000-' || lpad((n % 1000)::text, 12, '0')), '',
-        '', '[]', '{}', 1, now(), now() - n * interval '1 second'
-    FROM generate_series(1, $1::integer) AS n
-"""
-GENERIC = """
-    CREATE FUNCTION pg_temp.generic(query text) RETURNS SETOF text LANGUAGE plpgsql AS
-    $$ BEGIN RETURN QUERY EXECUTE 'EXPLAIN (GENERIC_PLAN) ' || query; END $$
-"""
-ONE = UUID("00000000-0000-4000-8000-000000000020")
-ALL_STATES = [state.value for state in State]
-PAGE = (ALL_STATES, EVER, *LAST, 50)
-COUNT = (ALL_STATES, EVER, 10000)
-PLANS = {
-    "claim": ([ONE], [1], [5], NOW),
-    "held": (ONE,),
-    "unfinished": (ONE, 100),
-    "hold": ([ONE],),
-    "get": (ONE,),
-    "position": (ONE,),
-    "page_of_all": PAGE,
-    "count_of_all": (ALL_STATES, EVER, 1000),  # as much as it may count, and no more, is read
-    "page_of_all by a state that none is in": (["auth-required", "failed"], EVER, *LAST, 50),
-    "page_of_workspace": (*PAGE, ONE),
-    "page_of_context": (*PAGE, "c20", None),
-    "page_of_sender": (*PAGE, str(ONE), None, None),
-    "count_of_workspace": (*COUNT, ONE),
-    "count_of_context": (*COUNT, "c20", None),
-    "count_of_sender": (*COUNT, str(ONE), None, None),
-    "updates": (ONE, 0, 100),
-    "prune_tasks": (datetime(2100, 1, 1, tzinfo=UTC), EVER, UUID(int=0), 20, 5000),
-}
-
-
-@pytest.mark.parametrize("count", [200_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
-async def test_hot_queries_read_few_rows_of_many(database, count):
-    """No scan of the table and few pages read; nor would the plan for any arguments scan it."""
-    async with database.acquire() as conn:
-        await conn.execute(MANY, count, timeout=100)
-        await conn.execute("VACUUM ANALYZE tasks", timeout=100)
-        table = await conn.fetchval("SELECT relpages FROM pg_class WHERE relname = 'tasks'")
-        # how many rows an index-only scan has to look up depends on what the vacuum could mark: never a tenth of all
-        few = max(3000, table // 10)
-        await conn.execute(GENERIC)
-        every = queries("tasks") | queries("retention")
-        for name, arguments in PLANS.items():
-            query = every[name.partition(" ")[0]]
-            rows = await conn.fetch(f"EXPLAIN (ANALYZE, BUFFERS) {query}", *arguments)
-            plan = "\n".join(row[0] for row in rows)
-            generic = "\n".join(row[0] for row in await conn.fetch("SELECT pg_temp.generic($1)", query))
-            assert "Seq Scan on tasks" not in plan, f"{name}:\n{plan}"
-            assert "Seq Scan on tasks" not in generic, f"{name}, generic:\n{generic}"
-            touched = re.search(r"Buffers: shared (.*)", plan)
-            pages = sum(map(int, re.findall(r"(?:hit|read)=(\d+)", touched[1])))
-            assert pages < few, f"{name}: {pages} of {table} pages\n{plan}"

@@ -15,6 +15,7 @@ from truebeat.errors import TruebeatError
 from truebeat.server.background.tasks import spawn
 from truebeat.server.services.ledger import KEY_LIFE
 from truebeat.server.services.ledger_items import Decision
+from truebeat.server.store import keys as key_store
 from truebeat.server.store import tasks as task_store
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class TaskRescuer:
     async def _prune(self) -> None:
         before = self._clock.now() - KEY_LIFE - timedelta(hours=1)
         async with self._database.acquire() as connection:
-            await task_store.prune_keys(connection, before)
+            await key_store.prune(connection, before)
 
 
 def _replaced(generation: int, leases: list[task_store.Lease]) -> Decision:

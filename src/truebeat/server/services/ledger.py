@@ -34,6 +34,7 @@ from truebeat.server.services.ledger_items import (
 from truebeat.server.services.ledger_queues import Queues
 from truebeat.server.services.ledger_results import Results
 from truebeat.server.store import events as event_store
+from truebeat.server.store import keys as key_store
 from truebeat.server.store import tasks as task_store
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ if TYPE_CHECKING:
     from truebeat.server.services.notices import Notices
     from truebeat.server.store import delegations as delegation_store
     from truebeat.server.store.database import Database
-    from truebeat.server.store.tasks import HeldRow, Key, Lease, NewRow
+    from truebeat.server.store.keys import Key
+    from truebeat.server.store.tasks import HeldRow, Lease, NewRow
 
 log = structlog.get_logger(__name__)
 
@@ -94,11 +96,15 @@ class Ledger:
         self.results = Results(self)
 
     async def start(self) -> None:
-        async with self._database.acquire() as connection:
+        async with self._database.transaction() as connection:
             await self._count(connection)
             await self.results.start(connection)
 
     async def _count(self, connection: Any) -> None:
+        """With every commit that may still be under way, of this server or of one that was killed: whoever tells of
+        events holds their lock until it is visible.
+        """
+        await event_store.lock(connection)
         waiting = await task_store.queued(connection)
         self._queues.clear()
         for (workspace_id, priority), count in waiting.items():
@@ -179,7 +185,7 @@ class Ledger:
             return  # beats offer to claim whether or not anything waits
         try:
             if self._uncertain:
-                async with self._database.acquire() as connection:
+                async with self._database.transaction() as connection:
                     await self._count(connection)
                 self._uncertain = False
                 claims |= self.queued.keys()  # what was stranded may be claimed now
@@ -247,7 +253,7 @@ class Ledger:
                     continue
                 outcome = None if foreign else batch.apply(item.task_id, item.event, *told, item.tool_calls)
                 if item.key is not None and outcome is not None and outcome.refused:
-                    await task_store.drop_key(connection, item.key)
+                    await key_store.drop(connection, item.key)
                 batch.results.append((item.done, outcome))
             if changed := batch.changed():
                 await task_store.save(connection, changed, now)
@@ -296,7 +302,7 @@ class Ledger:
         for item in submits:
             if item.key is not None:
                 wanted.setdefault((item.key.sender, item.key.workspace_id, item.key.key), item.key)
-        kept = await task_store.keep_keys(connection, list(wanted.values()), batch.now - KEY_LIFE) if wanted else {}
+        kept = await key_store.keep(connection, list(wanted.values()), batch.now - KEY_LIFE) if wanted else {}
         rows = []
         delegations = await self.results.counted(connection, submits)
         for item in submits:
@@ -305,7 +311,7 @@ class Ledger:
             if new and item.delegation is not None and (too_many := delegations.refused(item.delegation)):
                 batch.results.append((item.done, too_many))
                 if item.key is not None:
-                    await task_store.drop_key(connection, item.key)
+                    await key_store.drop(connection, item.key)
             elif item.key is None or owner is None or owner.task_id == item.row.id:
                 rows.append(item.row)
                 self._accept(batch, item)
@@ -321,9 +327,9 @@ class Ledger:
     @staticmethod
     async def _under_key(connection: Any, row: HeldRow, key: Key, now: datetime) -> Outcome | Conflict | None:
         """What came of the message that the key was used for; None if it is free: then it is kept."""
-        if await task_store.find_key(connection, key, now - KEY_LIFE) is not None:
+        if await key_store.find(connection, key, now - KEY_LIFE) is not None:
             return Outcome(row.task)
-        kept = await task_store.keep_keys(connection, [key], now - KEY_LIFE)
+        kept = await key_store.keep(connection, [key], now - KEY_LIFE)
         if kept[key.sender, key.workspace_id, key.key].fingerprint == key.fingerprint:
             return None
         return Conflict("this idempotency key was used for another message; use a new one")

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from truebeat.protocol.delivery import Deliver
     from truebeat.server.services.ledger_batch import Batch
     from truebeat.server.store import delegations as delegation_store
-    from truebeat.server.store.tasks import Key, Lease, NewRow
+    from truebeat.server.store.keys import Key
+    from truebeat.server.store.tasks import Lease, NewRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from uuid import UUID, uuid4
@@ -12,24 +12,30 @@ import msgspec
 
 from truebeat.domain import access, delivery
 from truebeat.domain.delivery import OnInterrupt, State
-from truebeat.domain.health import Status, rejects_work
+from truebeat.domain.health import rejects_work
 from truebeat.errors import Conflict, Forbidden, Gone, Invalid, NotFound, TooLarge, TruebeatError, Unavailable
 from truebeat.protocol.delivery import Sender
-from truebeat.protocol.tasks import Availability, TaskPage, TaskView, Update
-from truebeat.server.services import availability, task_views
+from truebeat.protocol.tasks import TaskPage
+from truebeat.server.services import task_views
+from truebeat.server.services.facts import Facts
 from truebeat.server.services.ledger import KEY_LIFE
 from truebeat.server.services.message_bounds import check_size, fingerprint
+from truebeat.server.services.update_stream import UpdateStreams
 from truebeat.server.services.waits import Waits
+from truebeat.server.store import keys as key_store
+from truebeat.server.store import task_pages
 from truebeat.server.store import tasks as task_store
 from truebeat.server.store import workspaces as workspace_store
-from truebeat.server.store.tasks import Filter, Key, NewRow, TaskRow
+from truebeat.server.store.keys import Key
+from truebeat.server.store.task_pages import Filter
+from truebeat.server.store.tasks import NewRow, TaskRow
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 
     from truebeat.clock import Clock
     from truebeat.domain.access import Principal
-    from truebeat.protocol.tasks import NewTask
+    from truebeat.protocol.tasks import Availability, NewTask, TaskView, Update
     from truebeat.server.leases import Lease, Leases
     from truebeat.server.services.ledger import Ledger
     from truebeat.server.services.notices import Notices
@@ -38,8 +44,6 @@ if TYPE_CHECKING:
 
 #: tasks that wait in one mailbox at most
 MAILBOX_LIMIT: Final = 10_000
-#: updates read from the database at once
-PAGE: Final = 500
 #: artifacts, questions and replies shown with one task
 STORY_LIMIT: Final = 1000
 
@@ -54,6 +58,8 @@ class Mailbox:
         self._notices = notices
         self._clock = clock
         self._waits = Waits(database, leases, notices)
+        self._facts = Facts(database, leases, ledger, clock)
+        self._streams = UpdateStreams(database, notices, self._facts, clock)
         #: whether the worker that holds tasks of a workspace can be told something now
         self.reachable: Callable[[str], bool] = lambda _: False
         #: tell the worker of (workspace, task, generation, attempt) to stop
@@ -111,7 +117,7 @@ class Mailbox:
         submitted = await self._ledger.submit(row, key, None if delegation is None else delegation(row))
         if submitted.repeated:
             return await self.get(submitted.task_id, principal)
-        return await self._with_facts(task_views.of_new(row), principal, position=submitted.position)
+        return await self._facts.add(task_views.of_new(row), principal, position=submitted.position)
 
     async def ask(
         self,
@@ -147,7 +153,7 @@ class Mailbox:
 
     def _admit(self, lease: Lease, new: NewTask, principal: Principal) -> None:
         """Errors: Conflict, Unavailable, TooLarge: why this message is not taken now."""
-        facts = self._facts(lease, principal)
+        facts = self._facts.shown(lease, principal)
         if rejects_work(lease.record):
             raise Conflict(f"not accepted: {facts.reason}", availability=msgspec.to_builtins(facts))
         if new.on_unavailable == "reject" and not facts.able:
@@ -165,7 +171,7 @@ class Mailbox:
 
     async def _earlier(self, key: Key) -> UUID | None:
         async with self._database.acquire() as connection:
-            return await task_store.find_key(connection, key, key.at - KEY_LIFE)
+            return await key_store.find(connection, key, key.at - KEY_LIFE)
 
     async def cancel(self, task_id: UUID, principal: Principal) -> TaskView:
         """A queued one ends at once; a held one when its worker answers (cancel_requested is set until then); one whose
@@ -201,7 +207,7 @@ class Mailbox:
         if row.updates > 1:
             async with self._database.acquire() as connection:
                 task_views.add_story(view, await task_store.story(connection, task_id, STORY_LIMIT))
-        return task_views.shown(await self._with_facts(view, principal), principal)
+        return task_views.shown(await self._facts.add(view, principal), principal)
 
     async def page(
         self,
@@ -227,21 +233,15 @@ class Mailbox:
         )
         before = task_views.parse_cursor(after)
         async with self._database.acquire() as connection:
-            rows = await task_store.page(connection, wanted, before, limit)
-            total = await task_store.count(connection, wanted)
+            rows = await task_pages.page(connection, wanted, before, limit)
+            total = await task_pages.count(connection, wanted)
         views = [task_views.shown(task_views.of_row(row), principal) for row in rows]
         more = len(rows) == limit
         return TaskPage(tasks=views, total=total, next=task_views.cursor(rows[-1]) if more else None)
 
     def availability(self, workspace_id: UUID, *, details: bool = True) -> Availability:
         """What is known of the workspace this moment; never waits. `position` is None. Errors: NotFound, Gone."""
-        lease = self._leases.get(str(workspace_id))
-        if lease is None:
-            if self._leases.was_removed(str(workspace_id)):
-                raise Gone("the workspace was removed")
-            raise NotFound("no such workspace; check its id")
-        queued = self._ledger.queued.get(workspace_id, 0)
-        return availability.of_lease(lease, queued, self._clock.now(), details=details)
+        return self._facts.now(workspace_id, details=details)
 
     async def wait(self, task_id: UUID, principal: Principal, *, seconds: float | None = None) -> TaskView:
         """Returns when the task is final or paused, when its workspace is or becomes unable to take work (the view's
@@ -260,64 +260,11 @@ class Mailbox:
         """
         row = await self._find(task_id, principal)
         details = access.may_read_task(principal, str(row.workspace_id), row.sender.kind, row.sender.id)
-        with self._notices.listen(task_id, row.workspace_id) as listener:
-            cursor, state, able = after, row.task.state, True
-            missed = True
-            fresh: list[Update] = []
-            while not self._notices.closed:
-                if missed or (fresh and fresh[0].seq > cursor + 1):
-                    fresh = await self._read(task_id, cursor)
-                    missed = len(fresh) == PAGE
-                for update in fresh:
-                    if update.seq <= cursor:
-                        continue
-                    cursor, state = update.seq, update.state
-                    last = update.final and cursor >= await self._last(task_id, update)
-                    told = update if details else task_views.without_texts(update)
-                    yield told if last or not update.final else msgspec.structs.replace(told, final=False)
-                    if last:
-                        return
-                fresh = []
-                if missed:
-                    continue
-                if state.final or state.paused:
-                    return  # nothing follows what the reader has
-                flipped = self._flip(row.workspace_id, able, details=details)
-                if flipped is not None:
-                    able = flipped.able
-                    yield Update(
-                        seq=cursor,
-                        at=self._clock.now(),
-                        kind="available" if able else "unavailable",
-                        state=state,
-                        text=flipped.reason if details else "",
-                        availability=flipped,
-                    )
-                await listener.woken()
-                fresh, missed = listener.take()
+        async with aclosing(self._streams.of(row, after, details=details)) as stream:
+            async for update in stream:
+                yield update
 
     # --- its parts ----------------------------------------------------------------------------------------------------
-
-    async def _last(self, task_id: UUID, update: Update) -> int:
-        """The seq of the task's last update: after a pause a reply may have come already."""
-        if update.state.final:
-            return update.seq
-        async with self._database.acquire() as connection:
-            row = await task_store.get(connection, task_id)
-        return update.seq if row is None else row.updates
-
-    async def _read(self, task_id: UUID, after: int) -> list[Update]:
-        async with self._database.acquire() as connection:
-            return await task_store.updates(connection, task_id, after, PAGE)
-
-    def _flip(self, workspace_id: UUID, able: bool, *, details: bool) -> Availability | None:
-        """The facts, if they are others than what was told last."""
-        lease = self._leases.get(str(workspace_id))
-        if lease is None:
-            return None
-        if able is not availability.in_vain(lease):
-            return None
-        return self.availability(workspace_id, details=details)
 
     async def _reply(self, task_id: UUID, lease: Lease, new: NewTask, principal: Principal, name: str) -> TaskView:
         row = await self._find(task_id, principal)
@@ -383,33 +330,6 @@ class Mailbox:
         if row is None or not access.may_see_task(principal, str(row.workspace_id), row.sender.kind, row.sender.id):
             raise NotFound("no such task; check its id")
         return row
-
-    def _facts(self, lease: Lease, principal: Principal) -> Availability:
-        queued = self._ledger.queued.get(UUID(lease.id), 0)
-        details = principal.may_see_details(lease.id)
-        return availability.of_lease(lease, queued, self._clock.now(), details=details)
-
-    async def _with_facts(self, view: TaskView, principal: Principal, position: int | None = None) -> TaskView:
-        """While it is not final: whether its workspace can take it, and how many go before it, if that is not known."""
-        if view.final:
-            return view
-        lease = self._leases.get(str(view.workspace_id))
-        if lease is None:
-            view.availability = Availability(
-                able=False, status=Status.REMOVED, linked=False, queued=0, reason="the workspace was removed"
-            )
-            return view
-        view.availability = self._facts(lease, principal)
-        if view.state is State.SUBMITTED and not view.availability.able:
-            view.availability.position = position
-            if position is not None:
-                return view
-            try:
-                async with self._database.acquire() as connection:
-                    view.availability.position = await task_store.position(connection, view.id)
-            except TruebeatError:
-                view.availability.position = None
-        return view
 
 
 async def _all_may(_source: UUID, _target: UUID) -> None:

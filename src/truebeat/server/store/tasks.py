@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from truebeat.server.store.events import NewEvent
 
 _SQL: Final = queries("tasks")
-#: rows that a count looks at
-COUNT_LIMIT: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +74,6 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
-    """An idempotency key; `fingerprint` tells one message from another."""
-
-    sender: str
-    workspace_id: UUID
-    key: str
-    task_id: UUID
-    fingerprint: bytes
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class UpdateRow:
     """One entry of a task's log, as it is written."""
 
@@ -118,53 +104,7 @@ class TaskRow:
     answer_parts: list[dict[str, Any]] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which tasks a page is about; of workspace, context, sender the narrowest index is taken."""
-
-    states: Collection[State]
-    updated_after: datetime
-    workspace_id: UUID | None = None
-    context_id: str | None = None
-    #: only what this workspace sent
-    sent_by: UUID | None = None
-
-
 # --- writes, in the writer's transaction ------------------------------------------------------------------------------
-
-
-async def keep_keys(conn: Any, keys: Sequence[Key], expired: datetime) -> dict[tuple[str, UUID, str], Key]:
-    """Whose each key is now. Keys of one call must differ; those kept before `expired` are free again."""
-    rows = await conn.fetch(
-        _SQL["keep_keys"],
-        [key.sender for key in keys],
-        [key.workspace_id for key in keys],
-        [key.key for key in keys],
-        [key.task_id for key in keys],
-        [key.fingerprint for key in keys],
-        [key.at for key in keys],
-        expired,
-    )
-    return {
-        (row["sender"], row["workspace_id"], row["key"]): Key(
-            row["sender"], row["workspace_id"], row["key"], row["task_id"], row["fingerprint"], expired
-        )
-        for row in rows
-    }
-
-
-async def find_key(conn: Any, key: Key, expired: datetime) -> UUID | None:
-    """The task that this key means already, if it was kept for the same message."""
-    row = await conn.fetchrow(_SQL["find_key"], key.sender, key.workspace_id, key.key, expired)
-    return row["task_id"] if row is not None and row["fingerprint"] == key.fingerprint else None
-
-
-async def drop_key(conn: Any, key: Key) -> None:
-    await conn.execute(_SQL["drop_key"], key.sender, key.workspace_id, key.key)
-
-
-async def prune_keys(conn: Any, before: datetime) -> None:
-    await conn.execute(_SQL["prune_keys"], before)
 
 
 async def insert(conn: Any, rows: Sequence[NewRow], events: Sequence[NewEvent] = ()) -> list[Event]:
@@ -302,22 +242,7 @@ async def position(conn: Any, task_id: UUID) -> int | None:
 
 async def get(conn: Any, task_id: UUID) -> TaskRow | None:
     found = await conn.fetchrow(_SQL["get"], task_id)
-    return None if found is None else _row(found)
-
-
-async def page(conn: Any, which: Filter, before: tuple[datetime, UUID], limit: int) -> list[TaskRow]:
-    """Newest change first, of those changed before `before`."""
-    name, more = _narrowest(which)
-    states = [state.value for state in which.states]
-    rows = await conn.fetch(_SQL[f"page_of_{name}"], states, which.updated_after, *before, limit, *more)
-    return [_row(row) for row in rows]
-
-
-async def count(conn: Any, which: Filter) -> int:
-    """At most COUNT_LIMIT."""
-    name, more = _narrowest(which)
-    states = [state.value for state in which.states]
-    return int(await conn.fetchval(_SQL[f"count_of_{name}"], states, which.updated_after, COUNT_LIMIT, *more))
+    return None if found is None else task_row(found)
 
 
 async def updates(conn: Any, task_id: UUID, after: int, limit: int) -> list[Update]:
@@ -327,16 +252,6 @@ async def updates(conn: Any, task_id: UUID, after: int, limit: int) -> list[Upda
 async def story(conn: Any, task_id: UUID, limit: int) -> list[UpdateRow]:
     """Artifacts, questions and replies, oldest first."""
     return [UpdateRow(task_id, _update(row), row["message"]) for row in await conn.fetch(_SQL["story"], task_id, limit)]
-
-
-def _narrowest(which: Filter) -> tuple[str, tuple[Any, ...]]:
-    if which.sent_by is not None:
-        return "sender", (str(which.sent_by), which.workspace_id, which.context_id)
-    if which.context_id is not None:
-        return "context", (which.context_id, which.workspace_id)
-    if which.workspace_id is not None:
-        return "workspace", (which.workspace_id,)
-    return "all", ()
 
 
 def _sender(row: Any) -> Sender:
@@ -358,7 +273,7 @@ def _task(row: Any) -> Task:
     )
 
 
-def _row(row: Any) -> TaskRow:
+def task_row(row: Any) -> TaskRow:
     return TaskRow(
         id=row["id"],
         workspace_id=row["workspace_id"],

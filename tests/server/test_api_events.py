@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 
 from truebeat.clock import SystemClock
 from truebeat.domain.access import Principal, Role
-from truebeat.errors import Gone
+from truebeat.errors import Forbidden, Gone
 from truebeat.server.services import events as event_service
 from truebeat.server.services.events import EventLog
 from truebeat.server.store import events as event_store
@@ -55,6 +55,39 @@ async def test_pages(api):
     assert (await api("GET", "/events", params={"since": 5})).json() == {"events": [], "seq": 5}
     for bad in ({"since": -1}, {"since": "x"}, {"since": 2**63}, {"limit": 0}, {"limit": 1001}):
         assert (await api("GET", "/events", params=bad)).status_code == 422
+
+
+async def test_pages_back(api, database):
+    there = {"before": 2**62}
+    assert (await api("GET", "/events", params=there)).json() == {"events": [], "seq": 0}
+    for number in range(5):
+        await api.workspace(f"w{number}")
+    last = (await api("GET", "/events", params={"limit": 2, **there})).json()
+    assert ([e["seq"] for e in last["events"]], last["seq"]) == ([4, 5], 5)
+    rest = (await api("GET", "/events", params={"before": 4, "limit": 10})).json()
+    assert [e["seq"] for e in rest["events"]] == [1, 2, 3]
+    assert (await api("GET", "/events", params={"before": 0})).json()["events"] == []
+    of_one = last["events"][0]["workspace_id"]
+    found = (await api("GET", "/events", params={"workspace_id": of_one, **there})).json()["events"]
+    assert [e["seq"] for e in found] == [4]
+    # what was pruned is not missed: the log is read as far back as it goes
+    async with database.acquire() as connection:
+        await event_store.prune(connection, SystemClock().now())
+    assert (await api("GET", "/events", params=there)).json() == {"events": [], "seq": 5}
+    for bad in (-1, "x", 2**63):
+        assert (await api("GET", "/events", params={"before": bad})).status_code == 422
+
+
+async def test_reading_back_a_viewer_sees_no_details_and_a_workspace_only_itself(database, log):
+    await write(database, 2, SOME)
+    await write(database, 1)
+    own = Principal(Role.WORKSPACE, "w", workspace_id=str(SOME))
+    for reader, count in ((MEMBER, 3), (VIEWER, 3), (own, 2)):
+        page = await log.read_back(2**62, 10, reader)
+        assert len(page.events) == count
+        assert ("secret" in str(page)) is (reader is not VIEWER)
+    with pytest.raises(Forbidden):
+        await log.read_back(2**62, 10, own, UUID(int=1))
 
 
 async def test_pruned_events_are_gone(api, database):

@@ -29,12 +29,20 @@ FROM notifications
 WHERE id = $1
 
 -- name: read_through
--- All that are not newer than ($2, $3).
-WITH fresh AS (
+-- All that are not newer than ($2, $3). Locked in their order, so that two readers never wait for each other.
+WITH unread AS (
+    SELECT id
+    FROM notifications
+    WHERE read_at IS NULL AND (at, id) <= ($2, $3)
+    ORDER BY at, id
+    FOR UPDATE
+),
+fresh AS (
     UPDATE notifications
     SET read_at = $1
-    WHERE read_at IS NULL AND (at, id) <= ($2, $3)
-    RETURNING id
+    FROM unread
+    WHERE notifications.id = unread.id
+    RETURNING notifications.id
 )
 SELECT count(*)
 FROM fresh
@@ -47,6 +55,7 @@ WITH old AS (
     WHERE at < $1
     ORDER BY at, id
     LIMIT $2
+    FOR UPDATE
 ),
 gone AS (
     DELETE FROM notifications

@@ -93,9 +93,10 @@ def main() -> None:
             f"{name:28} p50 {percentile(values, 0.5) * 1000:6.1f} ms   p99 {percentile(values, 0.99) * 1000:6.1f} ms"
             f"   ({len(values)} times)"
         )
-    own = percentile(figures["delegation, waited for"], 0.5)
     for name in theirs:
-        print(f"factor to {name}: {own / percentile(figures[name], 0.5):.1f}")
+        for own in ("delegation, waited for", "delegation, source woken"):
+            factors = [percentile(figures[own], share) / percentile(figures[name], share) for share in (0.5, 0.99)]
+            print(f"{own}, against {name}: p50 {factors[0]:.1f} times, p99 {factors[1]:.1f} times")
 
 
 if __name__ == "__main__":

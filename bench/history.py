@@ -33,6 +33,7 @@ from truebeat.errors import TruebeatError
 from truebeat.protocol.tasks import NewTask
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from uuid import UUID
 
 CONTEXTS = 4
@@ -91,8 +92,20 @@ class Senders:
 class Killer:
     """Every `pause` seconds something is killed or stopped; what an operator would start again is started again."""
 
-    def __init__(self, rig: Rig, names: list[str], dice: random.Random, pause: float) -> None:
+    def __init__(
+        self,
+        rig: Rig,
+        names: list[str],
+        dice: random.Random,
+        pause: float,
+        start: Callable[[Rig, str], None] | None = None,
+    ) -> None:
         self._rig, self._names, self._dice, self._pause = rig, names, dice, pause
+        self._start_agent = start or start_agent
+        deeds = [self._kill_worker] * 4 + [self._stop_worker] * 2 + [self._kill_supervisor] * 2
+        deeds += [self._stop_supervisor, self._kill_server, self._stop_server, self._kill_postgres]
+        #: what it may do, each as often as it is likely
+        self.deeds_of_choice: list[Callable[[], None]] = deeds
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.deeds: dict[str, int] = {}
@@ -106,10 +119,8 @@ class Killer:
         self._thread.join(120)
 
     def _run(self) -> None:
-        deeds = [self._kill_worker] * 4 + [self._stop_worker] * 2 + [self._kill_supervisor] * 2
-        deeds += [self._stop_supervisor, self._kill_server, self._stop_server, self._kill_postgres]
         while not self._end.wait(self._pause * (0.5 + self._dice.random())):
-            deed = self._dice.choice(deeds)
+            deed = self._dice.choice(self.deeds_of_choice)
             try:
                 deed()
                 name = deed.__name__.removeprefix("_")
@@ -137,7 +148,7 @@ class Killer:
     def _kill_supervisor(self) -> None:
         name = self._victim()
         self._rig.kill_supervisor(name)
-        start(self._rig, name)
+        self._start_agent(self._rig, name)
 
     def _stop_supervisor(self) -> None:
         self._freeze(self._rig.supervisors[self._victim()].pid)
@@ -167,7 +178,7 @@ class Killer:
                     self._rig.client.workspaces.restart(view.id)
 
 
-def start(rig: Rig, name: str) -> None:
+def start_agent(rig: Rig, name: str) -> None:
     rig.supervisors[name] = rig.truebeat(
         f"{name}.log", "run", name, "--agent", "python", "tests.stands.history_agent:answer"
     )
@@ -182,7 +193,7 @@ def run(
     """
     names = [f"agent-{number}" for number in range(workspaces)]
     for name in names:
-        start(rig, name)
+        start_agent(rig, name)
     rig.all_online()
     targets = [rig.views()[name].id for name in names]
     senders, killer = Senders(rig.url, targets, tasks, threads), Killer(rig, names, dice, pause)

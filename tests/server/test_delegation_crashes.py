@@ -16,7 +16,10 @@ from truebeat.server.services.ledger import Ledger
 from truebeat.server.services.ledger_items import Decision
 from truebeat.server.services.notices import Notices
 from truebeat.server.store import delegations as store
+from truebeat.server.store import events as event_store
+from truebeat.server.store import tasks as task_store
 from truebeat.server.store import workspaces as workspace_store
+from truebeat.server.store.events import NewEvent
 from truebeat.server.store.keys import Key
 from truebeat.server.store.tasks import NewRow
 from truebeat.server.store.workspaces import WorkspaceRow
@@ -225,3 +228,29 @@ async def test_every_step_is_one_that_is_passed(world):
     async with asyncio.timeout(20):
         assert await world.life("", 0, goal)
     assert world.reached >= set(STEPS)
+
+
+async def test_a_commit_that_is_still_under_way_when_the_next_server_starts_is_counted(world):
+    """Its server was killed after it had asked for it: no other word of it will come."""
+    row, _, new = delegation(world, "a")
+    ledger = Ledger(world.database, EventLog(world.database), Notices(), SystemClock())
+    async with world.database.acquire() as connection:
+        killed = connection.transaction()
+        await killed.start()
+        told = NewEvent(NOW, "TASK_COMPLETED", world.target.id, {}, "finished")
+        await event_store.append(connection, [told])
+        await task_store.insert(connection, [row])
+        await store.insert(connection, [new])
+        await connection.execute(
+            "UPDATE delegations SET ready_at = now(), given_task_id = $1, given_attempt = 1", row.id
+        )
+        starts = spawn(ledger.start(), name="start")
+        async with asyncio.timeout(20):
+            while not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"):
+                await asyncio.sleep(0.005)
+                assert not starts.done()
+        await killed.commit()
+    await starts
+    assert ledger.queued == {world.target.id: 1}
+    assert ledger.results._given == {row.id}
+    assert ledger.results._sources == {world.source.id}

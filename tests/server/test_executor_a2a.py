@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 import truebeat
 from truebeat import AnsweredError, ConfigurationError, InputRequired, Result, Text, Turn, TurnError
+from truebeat.protocol.delivery import ResultEnvelope
 from truebeat.workspace import executors
 from truebeat.workspace.executors.a2a_wire import Answer, place_of, result_of
 
 ADMIN = "admin-token-for-tests"
 DEADLINE = 30.0
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 async def remote(turn: Turn) -> AsyncIterator[Any]:
@@ -40,6 +43,13 @@ async def remote(turn: Turn) -> AsyncIterator[Any]:
 
 
 hanging = asyncio.Event()
+
+
+def returned(text: str) -> ResultEnvelope:
+    """What came back of a delegation."""
+    return ResultEnvelope(
+        delegation_id="d", from_id="b", from_name="bob", asked="count", state="completed", ended_at=NOW, text=text
+    )
 
 
 @asynccontextmanager
@@ -72,6 +82,15 @@ async def test_a_turn_is_done_by_the_remote_agent(live, monkeypatch, version):
         assert found[-1] == Result("you said hello")
         assert "".join(output.text for output in found if isinstance(output, Text)) in {"", "you said hello"}
         await executor.probe()
+
+
+@versions
+async def test_what_came_back_of_its_delegations_reaches_the_remote_agent_as_data(live, monkeypatch, version):
+    async with bridged(live, monkeypatch, version) as executor:
+        found = await outputs(executor, "go on", task_id="t", context_id="c", results=(returned("seven"),))
+        assert "BEGIN DELEGATION RESULTS" in found[-1].text
+        assert '"text": "seven"' in found[-1].text
+        assert found[-1].text.endswith("go on")
 
 
 @versions

@@ -6,12 +6,14 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import aclosing
+from datetime import UTC, datetime
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
 from truebeat.clock import SystemClock
+from truebeat.protocol.delivery import ResultEnvelope
 from truebeat.workspace import executors
 from truebeat.workspace.executors.base import (
     Artifact,
@@ -55,6 +57,10 @@ def breaks(text):
 def pieces(text):
     yield text
     yield "!"
+
+def with_turn(text, turn):
+    assert len(turn.results) == 1
+    return text
 
 async def coroutine(text, turn):
     return f"{text} {turn.context_id}"
@@ -170,6 +176,21 @@ async def ask(target: str, text: str = "hi") -> list[Output]:
 )
 async def test_every_kind_of_function(function: str, said: list[str]) -> None:
     assert await ask(f"sample_agents:{function}") == [*map(Text, said), Result("".join(said))]
+
+
+@pytest.mark.parametrize(("function", "blocks"), [("plain", 1), ("stream", 1), ("with_turn", 0)])
+async def test_a_function_that_takes_only_a_text_gets_its_results_before_it(function: str, blocks: int) -> None:
+    executor = await started(f"sample_agents:{function}")
+    returned = ResultEnvelope(
+        delegation_id="d", from_id="b", from_name="bob", asked="count", state="completed",
+        ended_at=datetime(2026, 1, 1, tzinfo=UTC), text="seven",
+    )  # fmt: skip
+    async with aclosing(executor.run(Turn("go on", results=(returned,)))) as run:
+        said = "".join([output.text async for output in run if isinstance(output, Text)])
+    assert said.count("BEGIN DELEGATION RESULTS") == blocks
+    assert said.count('"text": "seven"') == blocks
+    assert "go on" in said
+    await executor.close()
 
 
 async def test_a_functions_error_is_the_turns_error() -> None:

@@ -50,9 +50,13 @@ class Delegations:
         path = paths.DELEGATION.format(delegation_id=delegation_id)
         return self._client.call(DelegationView, "GET", path, query=query, longer=wait)
 
-    def consumed(self, delegation_id: UUID) -> DelegationView:
-        """The result was used: it does not come again, unless the turn that used it is interrupted."""
-        return self._client.call(DelegationView, "POST", paths.DELEGATION_CONSUMED.format(delegation_id=delegation_id))
+    def consumed(self, delegation_id: UUID, *, by_task: UUID | None = None) -> DelegationView:
+        """The result was used, by the turn of `by_task` if given: it does not come again, unless that turn does not
+        complete.
+        """
+        query: dict[str, str | int] = {} if by_task is None else {"by_task": str(by_task)}
+        path = paths.DELEGATION_CONSUMED.format(delegation_id=delegation_id)
+        return self._client.call(DelegationView, "POST", path, query=query)
 
     def cancel(self, delegation_id: UUID) -> DelegationView:
         """With everything that was delegated on because of it."""

@@ -176,19 +176,19 @@ class Tools:
             return Answer(wording.refusal(error, await self._peers() if unknown_target else ()), error=True)
 
     async def _do(self, given: Any, on_wait: OnWait | None) -> Answer:
-        desk = self._desk
+        desk, task = self._desk, self._task()
         match given:
             case DelegateTask():
-                view = await self._delegate(given, given.wait_seconds, on_wait)
-                return await self._told(view, waited=True)
+                view = await self._delegate(given, given.wait_seconds, task, on_wait)
+                return await self._told(view, task, waited=True)
             case DelegateTaskAsync():
-                return await self._told(await self._delegate(given, 0.0, on_wait), waited=False)
+                return await self._told(await self._delegate(given, 0.0, task, on_wait), task, waited=False)
             case CheckTaskStatus(delegation_id=None):
                 return Answer(wording.delegations(await self._run(desk.recent)))
             case CheckTaskStatus(delegation_id=UUID() as identity):
                 wait, left = given.wait_seconds, Event()
                 view = await self._run(lambda: desk.look(identity, wait=wait, left=left), left, on_wait)
-                return await self._told(view, waited=True)
+                return await self._told(view, task, waited=True)
             case ListPeers():
                 return Answer(wording.peers(await self._run(desk.peers)))
             case SendMessageToUser():
@@ -199,9 +199,9 @@ class Tools:
                 return Answer(f"Your parent (workspace {report.parent_id}) has it in its mailbox.")
 
     async def _delegate(
-        self, given: DelegateTask | DelegateTaskAsync, wait: float, on_wait: OnWait | None
+        self, given: DelegateTask | DelegateTaskAsync, wait: float, task: str, on_wait: OnWait | None
     ) -> DelegationView:
-        desk, left, task = self._desk, Event(), self._task()
+        desk, left = self._desk, Event()
         reply_to = given.reply_to
         if reply_to is not None:
             return await self._run(lambda: desk.reply(reply_to, given.task, wait=wait, left=left), left, on_wait)
@@ -219,11 +219,11 @@ class Tools:
             on_wait,
         )
 
-    async def _told(self, view: DelegationView, *, waited: bool) -> Answer:
+    async def _told(self, view: DelegationView, task: str, *, waited: bool) -> Answer:
         able = view.availability is None or view.availability.able or view.ended_at is not None
         text = wording.delegation(view, waited=waited, peers=() if able else await self._peers())
         # only now, and only if nobody has canceled the call: what nobody read comes again
-        await self._run(lambda: self._desk.take(view))
+        await self._run(lambda: self._desk.take(view, task))
         return Answer(text, error=view.status == "failed")
 
     async def _peers(self) -> list[Peer]:

@@ -105,11 +105,13 @@ class Desk:
         """Newest first."""
         return self._client.delegations.page(self.place.id, limit=limit)
 
-    def take(self, view: DelegationView) -> None:
-        """The result is in the caller's hands. If this does not reach the server it comes again, which is no loss."""
+    def take(self, view: DelegationView, task_id: str = "") -> None:
+        """The result is in the hands of the turn of that task, if any. If this does not reach the server it comes again,
+        which is no loss.
+        """
         if view.result is not None and not view.consumed and view.ended_at is not None:
             with suppress(errors.TruebeatError):
-                self._client.delegations.consumed(view.delegation_id)
+                self._client.delegations.consumed(view.delegation_id, by_task=UUID(task_id) if task_id else None)
 
     def _wait(self, view: DelegationView, wait: float, left: Event | None) -> DelegationView:
         now = self._clock.monotonic

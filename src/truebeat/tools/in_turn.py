@@ -29,24 +29,25 @@ def delegate(
 
     wait: True until it has ended, False not at all, or so many seconds; less if the target can't work now, and then the
     view's `availability` says why. A delegation that is not waited for to its end lives on, and its result comes with a
-    later turn, in `turn.results`. deadline: seconds after which it is canceled. key: the same key means the same
-    delegation for a day. Raises truebeat.errors.TruebeatError.
+    later turn, in `turn.results`; with False always, also if a `key` finds one that has ended. deadline: seconds after
+    which it is canceled. key: the same key means the same delegation for a day. Raises truebeat.errors.TruebeatError.
     """
     now = here()
     seconds = PATIENCE if wait is True else float(wait)
     return _call(
         "delegate",
-        lambda desk: _taken(
-            desk, desk.delegate(target, text, wait=seconds, deadline=deadline, from_task=now.task_id, key=key)
-        ),
+        lambda desk: desk.delegate(target, text, wait=seconds, deadline=deadline, from_task=now.task_id, key=key),
+        # Who does not wait need not look at what it gets now: a turn that is done again finds by its key what ended
+        # meanwhile.
+        _take if seconds else None,
     )
 
 
 def delegation(delegation_id: str | UUID, *, wait: bool | float = False) -> Call[DelegationView]:
-    """How a delegation stands; with `wait` as in `delegate`."""
+    """How a delegation stands; with `wait` as in `delegate`. A result in it does not come again."""
     identity = delegation_id if isinstance(delegation_id, UUID) else UUID(delegation_id)
     seconds = PATIENCE if wait is True else float(wait)
-    return _call("delegation", lambda desk: _taken(desk, desk.look(identity, wait=seconds)))
+    return _call("delegation", lambda desk: desk.look(identity, wait=seconds), _take)
 
 
 def peers() -> Call[list[Peer]]:
@@ -68,16 +69,23 @@ def report_to_parent(text: str, *, key: str = "") -> Call[None]:
     return _call("report_to_parent", report)
 
 
-def _taken(desk: Desk, view: DelegationView) -> DelegationView:
-    desk.take(view)
-    return view
+def _take(desk: Desk, view: DelegationView, task_id: str) -> None:
+    desk.take(view, task_id)
 
 
-def _call(name: str, function: Callable[[Desk], T]) -> Call[T]:
-    place = here().place
+def _call(name: str, function: Callable[[Desk], T], take: Callable[[Desk, T, str], object] | None = None) -> Call[T]:
+    """take: called with what came of it and the turn's task once the turn's code has it."""
+    now = here()
 
     def run() -> T:
-        with Desk(place) as desk:
+        with Desk(now.place) as desk:
             return function(desk)
 
-    return Call(run, name)
+    if take is None:
+        return Call(run, name)
+
+    def had(result: T) -> None:
+        with Desk(now.place) as desk:
+            take(desk, result, now.task_id)
+
+    return Call(run, name, had)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
+from uuid import UUID
 
 from msgspec import Meta, Struct, field
 
@@ -30,6 +31,12 @@ class DelegationQuery(Struct, kw_only=True):
     """`wait`: seconds to wait for the end, less if the target can't work now."""
 
     wait: Annotated[float, Meta(ge=0, le=WAIT_LIMIT)] = 0
+
+
+class ConsumedQuery(Struct, kw_only=True):
+    """`by_task`: the task whose turn has the result; left out, the one that it was needed for, if that is on."""
+
+    by_task: UUID | None = None
 
 
 async def create(services: Services, call: Call) -> DelegationView:
@@ -61,7 +68,8 @@ async def cancel(services: Services, call: Call) -> DelegationView:
 
 
 async def confirm(services: Services, call: Call) -> DelegationView:
-    return await services.delegations.confirm(call.ids["delegation_id"], call.by)
+    query: ConsumedQuery = call.query
+    return await services.delegations.confirm(call.ids["delegation_id"], call.by, query.by_task)
 
 
 async def peers(services: Services, call: Call) -> list[Peer]:

@@ -106,9 +106,10 @@ class Delegations:
             return await self._wait(sent.id, acting, new.wait_seconds)
         return await self.get(sent.id, acting)
 
-    async def confirm(self, delegation_id: UUID, principal: Principal) -> DelegationView:
-        """The source has the result. It is consumed with the turn that is on, if one is, else at once; confirming again
-        changes nothing. Errors: NotFound, Forbidden, Conflict (there is no result yet).
+    async def confirm(self, delegation_id: UUID, principal: Principal, by_task: UUID | None = None) -> DelegationView:
+        """The source has the result. With `by_task` its turn has it: it is consumed with that turn, at once if that is
+        completed, and not at all if it ended otherwise. Without, it is consumed with the turn that is on, if one is, else
+        at once. Confirming again changes nothing. Errors: NotFound, Forbidden, Conflict (there is no result yet).
         """
         found = await self._find(delegation_id, principal)
         if not principal.is_workspace(str(found["source_id"])):
@@ -120,6 +121,7 @@ class Delegations:
             task_id=delegation_id,
             source_id=found["source_id"],
             wanted_for=found["source_task_id"],
+            by_task=by_task,
         )
         await self._ledger.within(confirm)
         return await self.get(delegation_id, principal)

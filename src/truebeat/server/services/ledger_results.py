@@ -187,12 +187,27 @@ class Results:
         await task_store.save(conn, list(held.values()), batch.now)
         self._ledger.failpoint("idle wakes ended")
 
-    async def confirm(self, conn: Any, batch: Batch, task_id: UUID, source_id: UUID, wanted_for: UUID | None) -> bool:
-        """Its source has the result. While a turn of it is on that is consumed with the turn, else at once. False:
-        there was nothing to confirm.
+    async def confirm(
+        self,
+        conn: Any,
+        batch: Batch,
+        task_id: UUID,
+        source_id: UUID,
+        wanted_for: UUID | None,
+        by_task: UUID | None = None,
+    ) -> bool:
+        """Its source has the result. While a turn of it is on that is consumed with the turn (of `by_task`, if it is
+        known), else at once. False: there was nothing to confirm, or whoever had it did not complete its turn;
+        then it waits for the next.
         """
         working = await store.working(conn, source_id)
-        turn = next((one for one in working if one[0] == wanted_for), working[0] if working else None)
+        turn = next((one for one in working if one[0] == (by_task or wanted_for)), None)
+        if turn is None and by_task is not None and not await store.done_well(conn, by_task, source_id):
+            await store.hold(conn, task_id, None)
+            batch.touched.add(source_id)
+            return False
+        if turn is None and by_task is None and working:
+            turn = working[0]
         if turn is not None:
             self._given.add(turn[0])
         if await store.confirm(conn, task_id, batch.now, turn) is None:

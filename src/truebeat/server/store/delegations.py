@@ -213,11 +213,17 @@ async def confirm(conn: Any, task_id: UUID, at: datetime, turn: tuple[UUID, int]
     return source
 
 
+async def done_well(conn: Any, task_id: UUID, workspace_id: UUID) -> bool:
+    """Whether it is a task of that workspace whose last turn did what it was to do."""
+    return bool(await conn.fetchval(_SQL["done_well"], task_id, workspace_id))
+
+
 async def unwait(conn: Any, task_id: UUID) -> None:
     await conn.execute(_SQL["unwait"], task_id)
 
 
-async def hold(conn: Any, task_id: UUID, until: datetime) -> None:
+async def hold(conn: Any, task_id: UUID, until: datetime | None) -> None:
+    """None: it is nobody's."""
     await conn.execute(_SQL["hold"], task_id, until)
 
 

@@ -128,7 +128,8 @@ INSERT INTO wakes (task_id, workspace_id, origin_task_id)
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[])
 
 -- name: idle_wakes
--- Wakes of these workspaces that wait in their mailboxes and have nothing to bring any more.
+-- Wakes of these workspaces that wait in their mailboxes and have nothing to bring any more. One that had begun is work
+-- that was interrupted: it is finished, and what it gave others to do stays wanted.
 SELECT wakes.task_id
 FROM wakes
 JOIN tasks ON tasks.id = wakes.task_id
@@ -136,6 +137,8 @@ WHERE wakes.workspace_id = ANY($1::uuid[])
     AND wakes.latest
     AND tasks.state = 'submitted'
     AND tasks.generation IS NULL
+    AND tasks.begun = 0
+    AND NOT EXISTS (SELECT FROM delegations WHERE delegations.source_task_id = wakes.task_id)
     AND NOT EXISTS (
         SELECT
         FROM delegations
@@ -166,6 +169,13 @@ SET consumed_at = CASE WHEN $3::uuid IS NULL THEN $2::timestamptz END,
     held_until = NULL
 WHERE task_id = $1 AND ready_at IS NOT NULL AND consumed_at IS NULL AND given_task_id IS NULL
 RETURNING source_id
+
+-- name: done_well
+SELECT EXISTS (
+    SELECT
+    FROM tasks
+    WHERE id = $1 AND workspace_id = $2 AND state IN ('completed', 'input-required', 'auth-required')
+)
 
 -- name: unwait
 -- Whoever waited does so no longer. If it had become ready meanwhile the answer goes to them all the same.
@@ -212,14 +222,21 @@ ORDER BY tasks.state DESC, 3 DESC, tasks.place
 WITH RECURSIVE down AS (
     SELECT task_id, ended_at, 1 AS step
     FROM delegations
-    WHERE source_task_id = $1
-        OR source_task_id IN (SELECT task_id FROM wakes WHERE origin_task_id = $1)
+    WHERE source_task_id = ANY (
+        ARRAY(SELECT $1::uuid UNION ALL SELECT wakes.task_id FROM wakes WHERE wakes.origin_task_id = $1)
+    )
     UNION
-    SELECT delegations.task_id, delegations.ended_at, down.step + 1
+    SELECT found.task_id, found.ended_at, down.step + 1
     FROM down
-    JOIN delegations
-        ON delegations.source_task_id = down.task_id
-        OR delegations.source_task_id IN (SELECT wakes.task_id FROM wakes WHERE wakes.origin_task_id = down.task_id)
+    CROSS JOIN LATERAL (
+        SELECT delegations.task_id, delegations.ended_at
+        FROM delegations
+        WHERE delegations.source_task_id = ANY (
+            ARRAY(
+                SELECT down.task_id UNION ALL SELECT wakes.task_id FROM wakes WHERE wakes.origin_task_id = down.task_id
+            )
+        )
+    ) AS found
     WHERE down.step < 64
 )
 SELECT DISTINCT task_id, step
@@ -332,8 +349,9 @@ FROM (
     UNION
     SELECT wakes.task_id
     FROM wakes
-    WHERE wakes.origin_task_id = $1
-        OR wakes.origin_task_id IN (SELECT task_id FROM delegations WHERE root_id = $1)
+    WHERE wakes.origin_task_id = ANY (
+        ARRAY(SELECT $1::uuid UNION ALL SELECT delegations.task_id FROM delegations WHERE delegations.root_id = $1)
+    )
 ) AS members
 JOIN tasks ON tasks.id = members.id
 JOIN workspaces ON workspaces.id = tasks.workspace_id

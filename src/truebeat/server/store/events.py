@@ -45,6 +45,13 @@ async def append(conn: Any, events: Sequence[NewEvent]) -> list[Event]:
     return [event(row) for row in await conn.fetch(_SQL["append"], *columns(events), LOCK_KEY)]
 
 
+async def lock(conn: Any) -> None:
+    """Whatever committed, or will have without another word of its server, is to be seen after this. `conn` must be in a
+    transaction.
+    """
+    await conn.fetchval(_SQL["lock"], LOCK_KEY)
+
+
 def columns(events: Sequence[NewEvent]) -> tuple[list[Any], ...]:
     """As statements take them."""
     return (

@@ -12,6 +12,9 @@ CROSS JOIN unnest($1::timestamptz[], $2::text[], $3::uuid[], $4::text[], $5::tex
 ORDER BY new.place
 RETURNING seq, at, type, workspace_id, payload, cause
 
+-- name: lock
+SELECT pg_advisory_xact_lock($1)
+
 -- name: since
 SELECT seq, at, type, workspace_id, payload, cause
 FROM events

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx2
 import msgspec
 
+from truebeat.domain import envelope
 from truebeat.protocol.delivery import RESULT_LIMIT
 from truebeat.workspace.executors.a2a_wire import ASKING, FINAL, Answer, place_of, result_of
 from truebeat.workspace.executors.base import (
@@ -122,6 +123,8 @@ class A2aExecutor(Executor):
     async def _follow(self, turn: Turn, answer: Answer) -> AsyncGenerator[Any, None]:
         """Every result, until the task has ended or asks."""
         parts = [dict(part) for part in turn.parts] or [{"text": turn.text}]
+        if turn.results:
+            parts.insert(0, {"text": envelope.render(turn.results)})
         reply_to = self._asked.pop(turn.task_id, None) if turn.reply else None
         params = self._place.message(str(uuid.uuid4()), parts, self._contexts.get(turn.context_id), reply_to)
         try:

@@ -1,6 +1,7 @@
 """A Python function as an agent: `module:function`, in the worker's own process.
 
-The function takes the text, and the `Turn` too if it has a parameter called `turn`. It may be plain (it then runs in
+The function takes the text, and the `Turn` too if it has a parameter called `turn`; without it, results of its
+delegations stand before the text, in their block (domain/envelope.py). It may be plain (it then runs in
 a thread), async, a generator or an async generator. It returns or yields text, or any `Output` of executors/base.py:
 `ToolStarted` and `ToolFinished` around a tool, `InPhase`, `Artifact`, `InputRequired` to ask and end the turn. Wedged?
 Call `truebeat.workspace.wedge.mark_wedged(reason)`. A plain function that runs long asks `canceled()` now and then.
@@ -20,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from truebeat.domain import envelope
 from truebeat.workspace.executors import threads
 from truebeat.workspace.executors.base import (
     ConfigurationError,
@@ -157,12 +159,14 @@ class PythonExecutor(Executor):
 
     async def _pieces(self, turn: Turn, context: contextvars.Context) -> AsyncGenerator[Any, None]:
         facts = {"turn": turn} if self._takes_turn else {}
+        # what came back of its delegations would be lost on a function that takes nothing but the text
+        text = turn.text if self._takes_turn else envelope.render(turn.results) + turn.text
         function = self._function
         if is_async(function):
             _canceled.set(context[_canceled])
-            given = function(turn.text, **facts)
+            given = function(text, **facts)
         else:
-            given = await self._in_pool(lambda: context.run(function, turn.text, **facts), context)
+            given = await self._in_pool(lambda: context.run(function, text, **facts), context)
         if inspect.isawaitable(given):
             given = await given
         if inspect.isasyncgen(given):

@@ -107,16 +107,18 @@ function Shell({ session, leave }: { session: SessionView; leave: () => void }) 
           Skip to the fleet
         </a>
         <TopBar session={session} leave={leave} help={() => setHelp(true)} />
-        <main id="fleet" className="fleet" aria-label="Fleet" tabIndex={-1}>
-          {members.length === 0 && connection === "live" ? (
-            <Empty />
-          ) : view === "list" ? (
-            <List />
-          ) : (
-            <Canvas />
-          )}
+        <main>
+          <section id="fleet" className="fleet" aria-label="Fleet" tabIndex={-1}>
+            {members.length === 0 && connection === "live" ? (
+              <Empty />
+            ) : view === "list" ? (
+              <List />
+            ) : (
+              <Canvas />
+            )}
+          </section>
+          {selected && <Panel key={selected} id={selected} live={live} />}
         </main>
-        {selected && <Panel key={selected} id={selected} live={live} />}
         {help && <Help close={() => setHelp(false)} />}
       </div>
     </AbilitiesContext>

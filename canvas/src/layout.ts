@@ -6,7 +6,7 @@
 import type { WorkspaceView } from "./generated";
 
 export const CARD = { width: 232, height: 100 } as const;
-const GAP = { x: 22, y: 24 } as const;
+export const GAP = { x: 22, y: 24 } as const;
 const PAD = { x: 22, top: 50, bottom: 22 } as const;
 const TEAM_GAP = 44;
 /** width by height of a usual block */

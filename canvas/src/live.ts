@@ -4,7 +4,7 @@
  */
 
 import { call, eventsSince, socket } from "./api";
-import { type Event, paths, type WorkspacePage, type WorkspaceView } from "./generated";
+import { type Event, type OpenDelegations, paths, type WorkspacePage, type WorkspaceView } from "./generated";
 import { beginReading } from "./read";
 import type { FleetStore } from "./store";
 
@@ -96,6 +96,7 @@ export class Live {
       this.store.snapshot(workspaces, seq);
       beginReading(seq);
       void this.recall(seq);
+      void this.openDelegations();
     } catch (error) {
       if (this.stopped || run !== this.run) return;
       if ((error as { status?: number }).status === 401) {
@@ -181,6 +182,19 @@ export class Live {
       this.store.recall((await eventsSince(Math.max(0, seq - RECALLED), { limit: RECALLED })).events);
     } catch {
       // notices begin with what comes
+    }
+  }
+
+  /** Who waits for whom; asked until it is known, for the events tell of changes only. */
+  private async openDelegations(): Promise<void> {
+    const run = this.run;
+    try {
+      const page = await call<OpenDelegations>("GET", paths.openDelegations);
+      if (!this.stopped && run === this.run) this.store.openDelegations(page.delegations, page.seq);
+    } catch {
+      window.setTimeout(() => {
+        if (!this.stopped && run === this.run) void this.openDelegations();
+      }, LONGEST_RETRY);
     }
   }
 

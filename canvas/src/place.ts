@@ -5,6 +5,10 @@ import { useSyncExternalStore } from "react";
 export type Tab = "health" | "chat" | "timeline" | "incidents" | "tasks";
 export const TABS: readonly Tab[] = ["health", "chat", "timeline", "incidents", "tasks"];
 
+/** what the tab of tasks lists: all that it is asked, what of it is open, what it asked others */
+export type TaskList = "all" | "open" | "asked";
+const TASK_LISTS: readonly TaskList[] = ["all", "open", "asked"];
+
 export interface Spot {
   /** the workspace whose panel is open */
   selected: string | null;
@@ -12,6 +16,7 @@ export interface Spot {
   /** words that names, roles and reasons must contain, and `status:degraded` */
   filter: string;
   view: "graph" | "list";
+  tasks: TaskList;
   /** an incident or a task that is open in the panel */
   detail: string | null;
 }
@@ -23,11 +28,13 @@ function read(): Spot {
   const query = new URLSearchParams(location.search);
   const tab = query.get("tab") as Tab | null;
   const view = query.get("view");
+  const tasks = query.get("tasks") as TaskList | null;
   return {
     selected: query.get("workspace"),
     tab: tab && TABS.includes(tab) ? tab : "health",
     filter: query.get("q") ?? "",
     view: view === "list" || view === "graph" ? view : FIRST_VIEW,
+    tasks: tasks && TASK_LISTS.includes(tasks) ? tasks : "all",
     detail: query.get("detail"),
   };
 }
@@ -45,6 +52,7 @@ export function go(change: Partial<Spot>): void {
   if (next.selected && next.tab !== "health") query.set("tab", next.tab);
   if (next.filter) query.set("q", next.filter);
   if (next.view !== FIRST_VIEW) query.set("view", next.view);
+  if (next.selected && next.tasks !== "all") query.set("tasks", next.tasks);
   if (next.detail) query.set("detail", next.detail);
   const text = query.toString();
   const url = text ? `?${text}` : location.pathname;

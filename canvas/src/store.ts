@@ -4,19 +4,11 @@
  */
 
 import { useCallback, useSyncExternalStore } from "react";
-import type { ConditionView, Event, Status, WorkspaceView } from "./generated";
+import { type Exchange, Exchanges, saysFor } from "./exchanges";
+import type { ConditionView, Event, OpenDelegation, Status, WorkspaceView } from "./generated";
 import { type Counts, noCounts } from "./status";
 
 export type Connection = "connecting" | "live" | "reconnecting" | "signed-out";
-
-/** A message that went from one workspace to another, for the graph's edges. */
-export interface Exchange {
-  source: string;
-  target: string;
-  taskId: string;
-  at: number;
-  ended: boolean;
-}
 
 /** What a person should know of, newest first. */
 export interface Notice {
@@ -34,7 +26,6 @@ export interface Notice {
 /** events kept for timelines and notices */
 const FEED_LIMIT = 2000;
 const NOTICE_LIMIT = 200;
-const EXCHANGE_LIMIT = 500;
 
 type Listener = () => void;
 /** what an event changed: who is there, a status, something else of a workspace, nothing */
@@ -80,7 +71,8 @@ export class FleetStore {
   connection: Connection = "connecting";
   feed: readonly Event[] = [];
   notices: readonly Notice[] = [];
-  exchanges: readonly Exchange[] = [];
+  /** work between workspaces: the graph's edges */
+  private readonly between = new Exchanges();
   /** incidents changed, tasks changed: pages that show them look again */
   incidentTick = 0;
   taskTick = new Map<string, number>();
@@ -93,6 +85,22 @@ export class FleetStore {
 
   get(id: string): WorkspaceView | undefined {
     return this.byId.get(id);
+  }
+
+  get exchanges(): readonly Exchange[] {
+    return this.between.all;
+  }
+
+  /** How much work between workspaces these have to do with that has not ended. */
+  openAmong(ids: readonly string[]): number {
+    const found = new Set<string>();
+    for (const id of ids) for (const one of this.between.openOf(id)) found.add(one.taskId);
+    return found.size;
+  }
+
+  /** In words: whom it asked and who asked it, of what has not ended. */
+  exchangesOf(id: string): string {
+    return saysFor(this.between.openOf(id), (one) => this.get(one)?.name ?? "somebody");
   }
 
   changesOf(id: string): number {
@@ -125,7 +133,7 @@ export class FleetStore {
   clear(): void {
     this.feed = [];
     this.notices = [];
-    this.exchanges = [];
+    this.between.clear();
     this.stale.clear();
     this.snapshot([], 0);
     this.feedTopic.tell();
@@ -182,6 +190,7 @@ export class FleetStore {
     let structure = false;
     let counts = false;
     let incidents = false;
+    let exchanges = false;
     const fresh = events.filter((event) => event.seq > this.seq);
     for (const event of fresh) {
       this.seq = event.seq;
@@ -193,9 +202,9 @@ export class FleetStore {
       if (event.type.startsWith("INCIDENT_")) {
         incidents = true;
         if (id) this.stale.add(id);
-      } else if (id && event.type.startsWith("TASK_")) {
+      } else if (id && /^(TASK|DELEGATION)_/.test(event.type)) {
         this.taskTick.set(id, (this.taskTick.get(id) ?? 0) + 1);
-        this.applyTask(id, event);
+        exchanges = this.between.apply(event) || exchanges;
       }
       this.notice(event);
     }
@@ -204,6 +213,7 @@ export class FleetStore {
     if (structure) this.restructure();
     else if (counts) this.recount();
     if (incidents) this.incidentTick += 1;
+    if (exchanges) this.exchangeTopic.tell();
     for (const id of touched) this.each.get(id)?.tell();
     this.feedTopic.tell();
   }
@@ -240,16 +250,9 @@ export class FleetStore {
     return known.status === status ? "other" : "status";
   }
 
-  private applyTask(target: string, event: Event): void {
-    const sender = event.payload.sender as { kind?: string; id?: string } | undefined;
-    if (sender?.kind !== "workspace" || !sender.id) return;
-    const taskId = String(event.payload.task_id ?? "");
-    const ended = /COMPLETED|FAILED|CANCELED|REJECTED/.test(event.type);
-    const others = this.exchanges.filter((exchange) => exchange.taskId !== taskId);
-    this.exchanges = [
-      ...others,
-      { source: sender.id, target, taskId, at: Date.parse(event.at), ended },
-    ].slice(-EXCHANGE_LIMIT);
+  /** Delegations that were open as of the event `seq`. */
+  openDelegations(open: readonly OpenDelegation[], seq: number): void {
+    this.between.snapshot(open, seq);
     this.exchangeTopic.tell();
   }
 
@@ -258,9 +261,13 @@ export class FleetStore {
     const known = new Set(this.notices.map((notice) => notice.seq));
     const newer = this.notices;
     this.notices = [];
-    for (const event of events) if (!known.has(event.seq)) this.notice(event);
+    for (const event of events) {
+      if (!known.has(event.seq)) this.notice(event);
+      this.between.apply(event);
+    }
     this.notices = [...newer, ...this.notices].slice(0, NOTICE_LIMIT);
     this.feedTopic.tell();
+    this.exchangeTopic.tell();
   }
 
   private notice(event: Event): void {
@@ -350,4 +357,9 @@ export function useNotices(): readonly Notice[] {
 
 export function useExchanges(): readonly Exchange[] {
   return useSyncExternalStore(fleet.onExchange, () => fleet.exchanges);
+}
+
+/** What one has to do with others, in words; re-renders only when the words change. */
+export function useExchangesOf(id: string): string {
+  return useSyncExternalStore(fleet.onExchange, () => fleet.exchangesOf(id));
 }

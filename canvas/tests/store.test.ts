@@ -143,10 +143,24 @@ describe("exchanges", () => {
     const store = two();
     const payload = { task_id: "t", sender: { kind: "workspace", id: "a" } };
     store.apply([event(11, "TASK_SUBMITTED", "b", payload)]);
-    expect(store.exchanges).toMatchObject([{ source: "a", target: "b", ended: false }]);
+    expect(store.exchanges).toMatchObject([{ source: "a", target: "b", state: "submitted" }]);
     store.apply([event(12, "TASK_COMPLETED", "b", payload)]);
-    expect(store.exchanges).toMatchObject([{ source: "a", target: "b", ended: true }]);
+    expect(store.exchanges).toMatchObject([{ source: "a", target: "b", state: "completed" }]);
     store.apply([event(13, "TASK_SUBMITTED", "b", { task_id: "u", sender: { kind: "person" } })]);
     expect(store.exchanges).toHaveLength(1);
+  });
+
+  it("are known from a snapshot, in words for each card, and counted once for a team", () => {
+    const store = two();
+    const listener = vi.fn();
+    store.onExchange(listener);
+    const one = { delegation_id: "t", source_id: "a", target_id: "b", state: "working" as const };
+    store.openDelegations([{ ...one, created_at: "2026-11-24T00:00:00Z" }], 10);
+    expect(listener).toHaveBeenCalledTimes(1);
+    expect(store.exchangesOf("a")).toBe("a asked b: b works on it.");
+    expect(store.openAmong(["a", "b"])).toBe(1);
+    store.clear();
+    expect(store.exchangesOf("a")).toBe("");
+    expect(store.openAmong(["a", "b"])).toBe(0);
   });
 });

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -22,7 +23,8 @@ from truebeat.cli import connection
 from truebeat.cli.canvas import login_address
 
 DEADLINE = 60.0
-AGENT = Path(__file__).parents[1] / "stands" / "talking_agent.py"
+ROOT = Path(__file__).parents[2]
+AGENT = ROOT / "tests" / "stands" / "talking_agent.py"
 MEMBER = """
 [[workspace]]
 name = "{name}"
@@ -30,6 +32,13 @@ role = "talker"
 agent = "command"
 target = [{python}, {agent}, "{name}"]
 options = {{ mode = "ndjson", probe_interval = 0.3, probe_timeout = 0.5 }}
+"""
+ASKING = """
+[[workspace]]
+name = "{name}"
+role = "asker"
+agent = "python"
+target = "tests.stands.asking_agent:answer"
 """
 #: notes when each event arrived, when each card changed, and what the page was not allowed to do
 WATCH = """
@@ -73,9 +82,11 @@ def until(condition, what: str, limit: float = DEADLINE):
 class Stand:
     """Entered: the server answers and its agents are online."""
 
-    def __init__(self, place: Path, agents: tuple[str, ...] = ()) -> None:
+    def __init__(self, place: Path, agents: tuple[str, ...] = (), asking: tuple[str, ...] = ()) -> None:
+        """`agents` talk (talking_agent.py), those that are `asking` give each other work (asking_agent.py)."""
         self.place = place.resolve()
         self.agents = agents
+        self.asking = asking
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -87,7 +98,7 @@ class Stand:
     def __enter__(self) -> Self:
         try:
             self.start()
-            for name in self.agents:
+            for name in self.agents + self.asking:
                 until(lambda name=name: self.view(self.id_of(name))["status"] == "online", f"{name} is not online")
         except BaseException:
             self.__exit__()
@@ -107,8 +118,7 @@ class Stand:
 
     def start(self) -> None:
         fleet = self.place / "fleet.toml"
-        python, agent = json.dumps(sys.executable), json.dumps(str(AGENT))
-        fleet.write_text("".join(MEMBER.format(name=name, python=python, agent=agent) for name in self.agents))
+        fleet.write_text(self.members())
         kept = {key: value for key, value in os.environ.items() if not key.startswith("TRUEBEAT_")}
         words = [
             "up",
@@ -123,14 +133,21 @@ class Stand:
         with (self.place / "up.log").open("ab") as log:
             self._up = subprocess.Popen(
                 [sys.executable, "-m", "truebeat.cli.main", *words],
-                env={**kept, "TMPDIR": str(self.place), "TRUEBEAT_BEAT_INTERVAL": "0.5"},
+                env={**kept, "PYTHONPATH": str(ROOT), "TMPDIR": str(self.place), "TRUEBEAT_BEAT_INTERVAL": "0.5"},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                cwd=ROOT,
             )
         log = self.place / "up.log"
         until(self._ready, f"the server did not start: {log.read_text()[-2000:]}")
+
+    def members(self) -> str:
+        """The fleet file of the real agents."""
+        python, agent = json.dumps(sys.executable), json.dumps(str(AGENT))
+        members = [MEMBER.format(name=name, python=python, agent=agent) for name in self.agents]
+        return "".join([*members, *(ASKING.format(name=name) for name in self.asking)])
 
     def _ready(self) -> bool:
         assert self._up is not None
@@ -164,8 +181,22 @@ class Stand:
         found = until(lambda: [one for one in self.everybody() if one["name"] == name], f"there is no {name}")
         return found[0]["id"]
 
+    def send(self, workspace_id: str, text: str) -> str:
+        """The new task's id."""
+        return self.call("POST", f"/workspaces/{workspace_id}/tasks", {"text": text})["id"]
+
+    def delegate(self, source_id: str, target_id: str, text: str = "count the beans") -> str:
+        """The new delegation's id, which is its task's."""
+        body = {"target": target_id, "text": text}
+        return self.call("POST", f"/workspaces/{source_id}/delegations", body)["delegation_id"]
+
     def login_url(self) -> str:
         return login_address(self.url, self.token)
+
+    def read_all(self) -> None:
+        """Nothing that agents told is unread."""
+        if told := self.call("GET", "/notifications?limit=1")["notifications"]:
+            self.call("POST", "/notifications/read", {"through": told[0]["id"]})
 
     def issue(self, role: str) -> str:
         return self.call("POST", "/tokens", {"name": f"a {role}", "role": role})["token"]
@@ -201,14 +232,22 @@ class Beater:
 
 
 class Visitor:
-    """A browser of its own with one page, logged in unless told otherwise. Leaving fails on any error of the page."""
+    """A browser of its own with one page, logged in unless told otherwise. Leaving fails on any error of the page.
 
-    def __init__(self, browser, stand: Stand, *, token: str | None = None, path: str = "/", **options) -> None:
+    `fleet`: the workspaces that the page is told of, instead of the server's.
+    """
+
+    def __init__(
+        self, browser, stand: Stand, *, token: str | None = None, path: str = "/", fleet: list | None = None, **options
+    ) -> None:
         self.stand = stand
         self.errors: list[str] = []
         options.setdefault("viewport", {"width": 1280, "height": 800})
         self.context = browser.new_context(base_url=stand.url, **options)
         self.context.add_init_script(WATCH)
+        if fleet is not None:
+            snapshot = {"workspaces": fleet, "next": None, "seq": stand.call("GET", "/events?limit=1")["seq"]}
+            self.context.route(re.compile("/workspaces[?]limit=1000"), lambda route: route.fulfill(json=snapshot))
         self.page = self.context.new_page()
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         if token != "":

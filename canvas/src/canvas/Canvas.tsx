@@ -2,7 +2,6 @@
 
 import {
   Controls,
-  type Edge,
   type Node,
   ReactFlow,
   ReactFlowProvider,
@@ -12,6 +11,7 @@ import {
 import "@xyflow/react/dist/style.css";
 import {
   type KeyboardEvent,
+  type SyntheticEvent,
   useCallback,
   useEffect,
   useMemo,
@@ -19,10 +19,13 @@ import {
   useState,
   useSyncExternalStore,
 } from "react";
+import { LOOKS } from "../exchanges";
 import { Arranger, CARD, type Direction, type Layout, memberOf, neighbour, visible } from "../layout";
 import { useSpot } from "../place";
-import { fleet, useExchanges, useMembers } from "../store";
+import { fleet, useMembers } from "../store";
 import { ExchangeEdge } from "./ExchangeEdge";
+import { useEdges, usePairs, withPartners } from "./edges";
+import { focus, point } from "./lit";
 import { closePanel, focusCard, focusedId, setFocused } from "./roving";
 import { TeamTile } from "./TeamTile";
 import { WorkspaceNode } from "./WorkspaceNode";
@@ -34,8 +37,6 @@ const NEAR = 0.35;
 /** how far beyond the window cards are mounted, in its own size */
 const MARGIN = 0.2;
 const PRO = { hideAttribution: true };
-/** an edge without anything new cools and goes, milliseconds */
-const EDGE_LIFE = 60_000;
 const ARROWS: Record<string, Direction> = {
   ArrowLeft: "left",
   ArrowRight: "right",
@@ -74,12 +75,13 @@ function Graph() {
   const moved = useRef(false);
 
   const near = viewport.zoom >= NEAR;
-  const shown = useMemo(
-    () => visible(layout, windowOf(viewport, box.current), near),
-    [layout, viewport, near],
-  );
+  const pairs = usePairs();
+  const shown = useMemo(() => {
+    const seen = visible(layout, windowOf(viewport, box.current), near);
+    return { blocks: seen.blocks, members: withPartners(seen.members, pairs, layout) };
+  }, [layout, viewport, near, pairs]);
   const nodes = useStable(useMemo(() => nodesOf(layout, shown, near), [layout, shown, near]));
-  const edges = useEdges(shown.members);
+  const { edges, left } = useEdges(pairs, shown.members, layout);
 
   // what is mounted reaches beyond the window: only a move that could leave that renders anything
   const drawn = useRef(viewport);
@@ -199,7 +201,18 @@ function Graph() {
 
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: the keys move the focus among the cards within
-    <div className="graph" ref={box} onKeyDown={onKeyDown}>
+    <div
+      className="graph"
+      ref={box}
+      onKeyDown={onKeyDown}
+      onFocus={(event) => focus(cardOf(event))}
+      onBlur={() => focus(null)}
+      onPointerOver={(event) => {
+        const card = cardOf(event);
+        if (card) point(card);
+      }}
+      onPointerOut={(event) => cardOf(event) && point(null)}
+    >
       <ReactFlow
         nodes={nodes}
         edges={edges}
@@ -220,23 +233,34 @@ function Graph() {
       >
         <svg className="defs" aria-hidden="true">
           <defs>
-            <marker
-              id="exchange-arrow"
-              viewBox="0 0 10 10"
-              refX="9"
-              refY="5"
-              markerWidth="7"
-              markerHeight="7"
-              orient="auto"
-            >
-              <path d="M0 0 10 5 0 10z" className="arrow" />
-            </marker>
+            {LOOKS.map((look) => (
+              <marker
+                key={look}
+                id={`arrow-${look}`}
+                viewBox="0 0 10 10"
+                refX="9"
+                refY="5"
+                markerUnits="userSpaceOnUse"
+                markerWidth="13"
+                markerHeight="13"
+                orient="auto"
+              >
+                <path d="M0 0 10 5 0 10z" className={`arrow is-${look}`} />
+              </marker>
+            ))}
           </defs>
         </svg>
         <Controls showInteractive={false} position="bottom-left" onFitView={() => fitAll(true)} />
       </ReactFlow>
+      {left > 0 && <p className="edges-left">and {left} more exchanges</p>}
     </div>
   );
+}
+
+/** The workspace whose card it happened on. */
+function cardOf(event: SyntheticEvent): string | null {
+  const card = event.target instanceof Element ? event.target.closest(".card") : null;
+  return card ? card.id.slice("card-".length) : null;
 }
 
 /** The visible part of the plane, a little larger than it is. */
@@ -292,33 +316,6 @@ function useStable(nodes: Node[]): Node[] {
     .join("|");
   if (key !== kept.current.key) kept.current = { key, nodes };
   return kept.current.nodes;
-}
-
-function useEdges(members: readonly string[]): Edge[] {
-  const exchanges = useExchanges();
-  const [now, setNow] = useState(() => Date.now());
-  useEffect(() => {
-    if (exchanges.length === 0) return;
-    const timer = setInterval(() => setNow(Date.now()), 2000);
-    return () => clearInterval(timer);
-  }, [exchanges.length]);
-  return useMemo(() => {
-    const drawn = new Set(members);
-    const latest = new Map<string, Edge>();
-    for (const exchange of exchanges) {
-      if (!drawn.has(exchange.source) || !drawn.has(exchange.target)) continue;
-      if (exchange.ended && now - exchange.at > EDGE_LIFE) continue;
-      latest.set(`${exchange.source}>${exchange.target}`, {
-        id: `${exchange.source}>${exchange.target}`,
-        type: "exchange",
-        source: exchange.source,
-        target: exchange.target,
-        zIndex: 1,
-        data: { ended: exchange.ended, at: exchange.at, taskId: exchange.taskId },
-      });
-    }
-    return [...latest.values()];
-  }, [exchanges, members, now]);
 }
 
 function boundsOf(layout: Layout) {

@@ -50,6 +50,7 @@ function Tile({ data, positionAbsoluteX: x, positionAbsoluteY: y, width = 0, hei
   const filter = useFilter();
   const { name, members, near } = data as TeamData;
   const { counts, troubled } = useSyncExternalStore(fleet.onCounts, () => summary(members));
+  const open = useSyncExternalStore(fleet.onExchange, () => fleet.openAmong(members));
   if (near) {
     return (
       <div className="team is-near">
@@ -92,6 +93,11 @@ function Tile({ data, positionAbsoluteX: x, positionAbsoluteY: y, width = 0, hei
             </span>
           ))}
       </span>
+      {open > 0 && (
+        <span className="team-exchanges">
+          {open === 1 ? "1 delegation open" : `${open} delegations open`}
+        </span>
+      )}
       {troubled.slice(0, NAMED).map((one) => (
         <button
           key={one.id}

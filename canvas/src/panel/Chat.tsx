@@ -126,7 +126,8 @@ function Waiting({ waiting }: { waiting: Availability }) {
   );
 }
 
-function Box({ label, send, word }: { label: string; send: (text: string) => void; word: string }) {
+/** One line or more to send by Enter. */
+export function Box({ label, send, word }: { label: string; send: (text: string) => void; word: string }) {
   const [text, setText] = useState("");
   const submit = (event: FormEvent | KeyboardEvent) => {
     event.preventDefault();

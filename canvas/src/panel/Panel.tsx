@@ -55,7 +55,7 @@ export function Panel({ id, live }: { id: string; live: Live }) {
   };
 
   return (
-    <aside className="panel" aria-labelledby="panel-title">
+    <section className="panel" aria-labelledby="panel-title">
       <header>
         <h2 id="panel-title" tabIndex={-1} ref={heading}>
           {workspace?.name ?? "Workspace"}
@@ -108,6 +108,6 @@ export function Panel({ id, live }: { id: string; live: Live }) {
           </div>
         </>
       )}
-    </aside>
+    </section>
   );
 }

@@ -1,117 +1,216 @@
-/** The mailbox of one workspace: what waits, what is worked on, what became of the rest. */
+/** The work of one workspace: what it is asked, and what it asked others; one task with all that hangs on it. */
 
-import { useEffect, useState, useSyncExternalStore } from "react";
-import { call, inWords } from "../api";
-import { paths, type TaskPage, type TaskView, type WorkspaceView } from "../generated";
-import { go, useSpot } from "../place";
-import { useAbilities } from "../role";
+import { type KeyboardEvent, type ReactNode, useCallback, useState, useSyncExternalStore } from "react";
+import { call } from "../api";
+import { type DelegationView, paths, type TaskPage, type TaskView, type WorkspaceView } from "../generated";
+import { go, type TaskList, useSpot } from "../place";
 import { fleet } from "../store";
-import { moment } from "../time";
-import { over } from "./conversation";
+import { final, senderInWords } from "../tasks";
+import { duration, moment } from "../time";
+import { useAnswer } from "./asker";
+import { Task } from "./Task";
+import { TaskPill } from "./TaskPill";
+
+const LISTS: Record<TaskList, string> = { all: "Asked of it", open: "Open", asked: "It asked others" };
+const OPEN = "submitted,working,input-required,auth-required";
+/** tasks of a page; the API gives no more at once */
+const PAGE = 200;
+/** delegations that the API gives at once at most */
+const DELEGATIONS = 500;
 
 export function Tasks({ workspace }: { workspace: WorkspaceView }) {
-  const { detail } = useSpot();
+  const { detail, tasks: list } = useSpot();
   const tick = useSyncExternalStore(fleet.onFeed, () => fleet.taskTick.get(workspace.id) ?? 0);
-  const [page, setPage] = useState<TaskPage | null>(null);
-  const [problem, setProblem] = useState("");
-
-  useEffect(() => {
-    const gone = new AbortController();
-    call<TaskPage>("GET", paths.workspaceTasks(workspace.id), { query: { limit: 100 }, signal: gone.signal })
-      .then(setPage)
-      .catch((error) => gone.signal.aborted || setProblem(inWords(error)));
-    return () => gone.abort();
-  }, [workspace.id, tick]);
-
-  if (detail) return <Task id={detail} tick={tick} />;
+  if (detail) return <Task key={detail} id={detail} here={workspace} />;
   return (
     <section aria-label="Tasks">
-      {problem && (
-        <p role="alert" className="problem">
-          {problem}
-        </p>
-      )}
-      {page && (
-        <p className="dim">
-          {page.tasks.length} of {page.total} tasks
-        </p>
-      )}
-      <ol className="rows">
-        {page?.tasks.map((task) => (
-          <li key={task.id}>
-            <button type="button" onClick={() => go({ detail: task.id })}>
-              <strong className={`task is-${task.state}`}>{task.state}</strong>
-              <time dateTime={task.created_at}>{moment(task.created_at)}</time>
-              <span className="dim">from {task.sender.name || task.sender.kind}</span>
-              <span className="row-text">{task.text}</span>
-            </button>
-          </li>
+      <fieldset className="task-lists">
+        <legend className="visually-hidden">Which tasks</legend>
+        {Object.entries(LISTS).map(([one, words]) => (
+          <button
+            key={one}
+            type="button"
+            aria-pressed={one === list}
+            onClick={() => go({ tasks: one as TaskList })}
+          >
+            {words}
+          </button>
         ))}
-      </ol>
+      </fieldset>
+      {list === "asked" ? (
+        <Asked key={workspace.id} id={workspace.id} tick={tick} />
+      ) : (
+        <Mailbox key={`${workspace.id} ${list}`} id={workspace.id} tick={tick} open={list === "open"} />
+      )}
     </section>
   );
 }
 
-function Task({ id, tick }: { id: string; tick: number }) {
-  const { send } = useAbilities();
-  const [task, setTask] = useState<TaskView | null>(null);
-  const [problem, setProblem] = useState("");
-  useEffect(() => {
-    const gone = new AbortController();
-    call<TaskView>("GET", paths.task(id), { signal: gone.signal })
-      .then(setTask)
-      .catch((error) => gone.signal.aborted || setProblem(inWords(error)));
-    return () => gone.abort();
-  }, [id, tick]);
-  const cancel = () =>
-    call<TaskView>("POST", paths.taskCancel(id)).then(setTask, (error) => setProblem(inWords(error)));
+function Mailbox({ id, tick, open }: { id: string; tick: number; open: boolean }) {
+  const [wanted, setWanted] = useState(PAGE);
+  const { answer, problem } = useAnswer(`${id} ${wanted} ${open}`, tick, (signal) =>
+    pages(id, open ? OPEN : undefined, wanted, signal),
+  );
+  const more = answer ? answer.total - answer.tasks.length : 0;
   return (
-    <section aria-label="Task">
-      <button type="button" onClick={() => go({ detail: null })}>
-        ← All tasks
-      </button>
-      {problem && (
-        <p role="alert" className="problem">
-          {problem}
+    <>
+      <Problem text={problem} />
+      {answer && (
+        <p className="dim">
+          {answer.total === 0
+            ? open
+              ? "Nothing is open."
+              : "Nobody has asked it anything yet."
+            : `${answer.tasks.length} of ${answer.total} ${answer.total === 1 ? "task" : "tasks"}`}
         </p>
       )}
-      {task && (
-        <>
-          <h3 className={`task is-${task.state}`}>{task.state}</h3>
-          <p className="dim">
-            From {task.sender.name || task.sender.kind} ({task.sender.kind}), {moment(task.created_at)},
-            attempt {task.attempt}.
-          </p>
-          <h4>Asked</h4>
-          <p className="said">{task.text}</p>
-          {task.history.map((one) => (
-            <p key={one.at + one.role} className={one.role === "user" ? "said" : "answer"}>
-              {one.text}
-            </p>
-          ))}
-          {task.answer && (
-            <>
-              <h4>Answered</h4>
-              <p className="answer">{task.answer}</p>
-            </>
-          )}
-          {task.reason && <p className="dim">{task.reason}</p>}
-          {task.availability && !task.availability.able && (
-            <p className="waiting">{task.availability.reason}</p>
-          )}
-          {task.artifacts.map((artifact) => (
-            <details key={artifact.name}>
-              <summary>Artifact {artifact.name}</summary>
-              <pre>{artifact.text || JSON.stringify(artifact.parts, null, 2)}</pre>
-            </details>
-          ))}
-          {!over(task) && send && (
-            <button type="button" disabled={task.cancel_requested} onClick={cancel}>
-              {task.cancel_requested ? "Stopping" : "Cancel"}
-            </button>
-          )}
-        </>
+      <Rows>
+        {answer?.tasks.map((task) => (
+          <Row key={task.id} id={task.id} state={task.state} at={task.created_at} text={task.text}>
+            <span className="dim">
+              from <bdi>{senderInWords(task.sender)}</bdi>
+            </span>
+            <span className="dim">{became(task)}</span>
+          </Row>
+        ))}
+      </Rows>
+      {more > 0 && (
+        <button type="button" onClick={() => setWanted(wanted + PAGE)}>
+          Show more ({more} left)
+        </button>
       )}
-    </section>
+    </>
+  );
+}
+
+/** As many pages as it takes. */
+async function pages(
+  id: string,
+  state: string | undefined,
+  wanted: number,
+  signal: AbortSignal,
+): Promise<TaskPage> {
+  const found: TaskView[] = [];
+  let page: TaskPage;
+  let after: string | undefined;
+  do {
+    page = await call<TaskPage>("GET", paths.workspaceTasks(id), {
+      query: { limit: PAGE, state, after },
+      signal,
+    });
+    found.push(...page.tasks);
+    after = page.next ?? undefined;
+  } while (after && found.length < wanted);
+  // one that changed while the pages came is on two of them
+  return { ...page, tasks: [...new Map(found.map((task) => [task.id, task])).values()] };
+}
+
+function became(task: TaskView): string {
+  if (task.ended_at)
+    return `after ${duration((Date.parse(task.ended_at) - Date.parse(task.created_at)) / 1000)}`;
+  if (task.cancel_requested) return "is being canceled";
+  return task.attempt > 1 ? `attempt ${task.attempt}` : "";
+}
+
+function Asked({ id, tick }: { id: string; tick: number }) {
+  const { answer, problem } = useAnswer(id, tick, (signal) =>
+    call<DelegationView[]>("GET", paths.delegations(id), { query: { limit: DELEGATIONS }, signal }),
+  );
+  return (
+    <>
+      <Problem text={problem} />
+      {answer && (
+        <p className="dim">
+          {answer.length === 0
+            ? "It has not asked anybody yet."
+            : answer.length === DELEGATIONS
+              ? `The last ${DELEGATIONS} delegations`
+              : `${answer.length} ${answer.length === 1 ? "delegation" : "delegations"}`}
+        </p>
+      )}
+      <Rows>
+        {answer?.map((one) => (
+          <Row
+            key={one.delegation_id}
+            id={one.delegation_id}
+            state={one.state}
+            at={one.created_at}
+            text={one.summary}
+          >
+            <span className="dim">
+              to <bdi>{one.target_name}</bdi>
+            </span>
+            {final(one.state) && (
+              <span className={one.consumed ? "dim" : "unused"}>
+                {one.consumed ? "result used" : "result not yet used"}
+              </span>
+            )}
+          </Row>
+        ))}
+      </Rows>
+    </>
+  );
+}
+
+/** Rows that the arrow keys go through, besides Tab. */
+function Rows({ children }: { children: ReactNode }) {
+  return (
+    <ol className="rows" onKeyDown={stepThrough}>
+      {children}
+    </ol>
+  );
+}
+
+/** Up and down go to the button before and after. */
+export function stepThrough(event: KeyboardEvent<HTMLElement>): void {
+  const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+  if (!step) return;
+  const buttons = [...event.currentTarget.querySelectorAll<HTMLElement>("button")];
+  const next = buttons[buttons.indexOf(event.target as HTMLElement) + step];
+  event.preventDefault();
+  next?.focus();
+}
+
+interface RowProps {
+  id: string;
+  state: TaskView["state"];
+  at: string;
+  text: string;
+  children: ReactNode;
+}
+
+/** the row that was opened last: whoever comes back finds the focus there */
+let opened: string | null = null;
+
+function Row({ id, state, at, text, children }: RowProps) {
+  const open = () => {
+    opened = id;
+    go({ detail: id });
+  };
+  const found = useCallback(
+    (button: HTMLButtonElement | null) => {
+      if (!button || opened !== id) return;
+      opened = null;
+      if (document.activeElement === document.body) button.focus();
+    },
+    [id],
+  );
+  return (
+    <li>
+      <button type="button" onClick={open} ref={found}>
+        <TaskPill state={state} />
+        <time dateTime={at}>{moment(at)}</time>
+        {children}
+        <span className="row-text">{text.slice(0, 500)}</span>
+      </button>
+    </li>
+  );
+}
+
+export function Problem({ text }: { text: string }) {
+  return (
+    <p role="alert" className="problem">
+      {text}
+    </p>
   );
 }

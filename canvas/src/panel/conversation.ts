@@ -29,12 +29,15 @@ export interface Turn {
 
 const CONTEXT_KEY = "truebeat.context.";
 const RETRY = 1000;
+/** between two looks at the places in the queue of what waits, milliseconds */
+const LOOK = 3000;
 
 export class Conversation {
   readonly workspaceId: string;
   turns: readonly Turn[] = [];
   problem = "";
   private context: string;
+  private looking: ReturnType<typeof setInterval> | undefined;
   private readonly streams = new Map<string, WebSocket>();
   /** by task: the last update that was seen and the text so far, for a stream that begins again */
   private readonly seen = new Map<string, { seq: number; text: string }>();
@@ -52,6 +55,8 @@ export class Conversation {
 
   /** Read what the server has, and follow what is under way. */
   async load(): Promise<void> {
+    clearInterval(this.looking);
+    this.looking = setInterval(() => void this.lookAtQueue(), LOOK);
     try {
       const page = await call<TaskPage>("GET", paths.workspaceTasks(this.workspaceId), {
         query: { context_id: this.context, limit: 100 },
@@ -71,13 +76,30 @@ export class Conversation {
 
   /** Leave what is under way alone; it goes on without a listener. */
   rest(): void {
+    clearInterval(this.looking);
+    this.closeStreams();
+  }
+
+  private closeStreams(): void {
     for (const stream of this.streams.values()) stream.close();
     this.streams.clear();
   }
 
+  /** What waits moves up while others go: nobody tells that, so it is asked. */
+  async lookAtQueue(): Promise<void> {
+    if (document.hidden) return;
+    await Promise.all(
+      this.turns.map(async ({ task, waiting }) => {
+        if (!task || !waiting || over(task)) return;
+        const now = await call<TaskView>("GET", paths.task(task.id)).catch(() => null);
+        if (now) this.change(task.id, (turn) => (turn.waiting ? { ...turn, waiting: waitingOf(now) } : turn));
+      }),
+    );
+  }
+
   /** Begin anew: what was said stays on the server. */
   startOver(): void {
-    this.rest();
+    this.closeStreams();
     this.context = this.newContext();
     this.turns = [];
     this.tell();
@@ -110,7 +132,7 @@ export class Conversation {
         key: task.id,
         task,
         answer: "",
-        waiting: task.availability?.able === false ? task.availability : null,
+        waiting: waitingOf(task),
       }));
       this.follow(task.id);
     } catch (error) {
@@ -181,7 +203,7 @@ export class Conversation {
       question: task.text,
       answer: task.answer,
       progress: "",
-      waiting: !over(task) && task.availability?.able === false ? task.availability : null,
+      waiting: waitingOf(task),
       problem: "",
     };
   }
@@ -218,14 +240,7 @@ export function after(turn: Turn, update: Update, text: string): Turn {
     case "progress":
       return { ...turn, task, progress: update.text, waiting: null };
     case "unavailable":
-      // updates go to whoever listens and know no place in the queue; the answer to the sender did
-      return {
-        ...turn,
-        waiting: update.availability && {
-          ...update.availability,
-          position: update.availability.position ?? turn.waiting?.position ?? null,
-        },
-      };
+      return { ...turn, waiting: update.availability };
     case "available":
       return { ...turn, waiting: null };
     case "status":
@@ -233,6 +248,11 @@ export function after(turn: Turn, update: Update, text: string): Turn {
     default:
       return { ...turn, task };
   }
+}
+
+/** Why it waits; null when it runs or nothing is to come. */
+function waitingOf(task: TaskView): Availability | null {
+  return !over(task) && task.availability?.able === false ? task.availability : null;
 }
 
 /** Nothing more comes of it by itself. */

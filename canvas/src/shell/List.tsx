@@ -4,7 +4,7 @@ import { type KeyboardEvent, useMemo, useRef, useState } from "react";
 import { matcher } from "../filter";
 import { go, useSpot } from "../place";
 import { doing, isTrouble, reason, severity } from "../status";
-import { fleet, useCounts, useMembers, useWorkspace } from "../store";
+import { fleet, useCounts, useExchangesOf, useMembers, useWorkspace } from "../store";
 import { Pill } from "./Pill";
 
 const ROW = 48;
@@ -84,7 +84,9 @@ function Filler({ height }: { height: number }) {
 function Row({ id }: { id: string }) {
   const workspace = useWorkspace(id);
   const { selected } = useSpot();
+  const exchanges = useExchangesOf(id);
   if (!workspace) return null;
+  const does = [doing(workspace), exchanges].filter(Boolean).join("; ");
   return (
     <tr className={selected === id ? "is-selected" : ""}>
       <th scope="row">
@@ -96,7 +98,7 @@ function Row({ id }: { id: string }) {
       <td>
         <Pill status={workspace.status} />
       </td>
-      <td>{doing(workspace)}</td>
+      <td title={does}>{does}</td>
       <td className="row-why">{isTrouble(workspace.status) ? reason(workspace) : workspace.note}</td>
     </tr>
   );

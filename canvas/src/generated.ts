@@ -358,6 +358,7 @@ export interface TaskPage {
   tasks: TaskView[];
   total: number;
   next: string | null;
+  capped: boolean;
 }
 
 export interface Update {

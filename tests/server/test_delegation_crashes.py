@@ -116,7 +116,7 @@ class World:
                 again = [one.id for one in leases if (str(one.id), one.attempt) not in worker.seen]
                 return Decision([], again)
 
-            for deliver in await ledger.inspect(worker.id, compare):
+            for deliver in await ledger.deliveries(await ledger.inspect(worker.id, compare), 1):
                 worker.take(deliver)
         while not await goal(ledger):
             for worker in self.workers.values():

@@ -79,3 +79,22 @@ async def test_who_reads_too_slowly_is_cut(monkeypatch):
     assert code == 1013
     assert "slowly" in reason
     session.post(Settled(n=99))
+
+
+async def test_more_than_a_link_holds_is_sent_and_sent_again_without_cutting_it(stand, monkeypatch):
+    """Nothing of it was begun when the link was lost: all of it comes again over the next one, as it is taken."""
+    monkeypatch.setattr("truebeat.server.api.link_session.WAITING_SIZE", 1024 * 1024)
+    monkeypatch.setattr("truebeat.server.services.outflow.FULL", 256 * 1024)
+    ada = await stand.workspace()
+    texts = [f"{n} " + "x" * 200_000 for n in range(30)]
+    sent = [(await stand.send(ada[0], text, context_id=text[:2]))["id"] for text in texts]
+    for boot in (1, 2):
+        async with stand.dial(*ada, boot=boot) as link:
+            delivers = []
+            while len(delivers) < len(sent):
+                holding = [f"{deliver['task_id']}/1" for deliver in delivers]
+                await link.beat(capacity=len(sent) - len(holding), holding=holding)
+                # what has come already, and at least one more
+                delivers += [await link.receive("deliver"), *link.came.pop("deliver")]
+            assert sorted(deliver["task_id"] for deliver in delivers) == sorted(sent)
+            assert {deliver["attempt"] for deliver in delivers} == {1}

@@ -116,6 +116,8 @@ class Ledger:
 
 
 class Session:
+    waiting = 0
+
     def __init__(self):
         self.posted = []
 

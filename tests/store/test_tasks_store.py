@@ -5,7 +5,7 @@ import dataclasses
 from uuid import uuid4
 
 import pytest
-from task_rows import ADA, BOB, EVE, NOW, add, claim, finish, new
+from task_rows import ADA, BOB, EVE, NOW, add, change, claim, finish, new
 
 from truebeat.domain.delivery import OnInterrupt, State, Task
 from truebeat.protocol.tasks import Update
@@ -52,13 +52,67 @@ async def test_a_paused_task_holds_up_nobody_and_its_reply_goes_behind(conn):
     assert (await tasks.get(conn, first)).answer == "when?"
 
 
+@pytest.mark.parametrize("end", [State.CANCELED, State.INPUT_REQUIRED])
+async def test_whoever_leaves_makes_room_for_the_next_of_its_context(conn, end):
+    """The first, one in the middle and the last, in whatever order they go."""
+    first, second, third, fourth = await add(conn, *[new() for _ in range(4)])
+    await change(conn, second, end)
+    assert await claim(conn, 9) == [first]
+    await change(conn, first, State.WORKING)
+    await change(conn, first, end)
+    assert await claim(conn, 9) == [third]
+    await change(conn, fourth, end)
+    await change(conn, third, end)
+    assert await claim(conn, 9) == []
+    [fifth] = await add(conn, new())
+    assert await claim(conn, 9) == [fifth]
+
+
+async def test_of_a_batch_only_the_first_of_a_context_may_go(conn):
+    await add(conn, new(context="a"))
+    b1, _, c1, _ = await add(conn, new(context="b"), new(context="a"), new(context="c"), new(context="b"))
+    assert set(await claim(conn, 9)) >= {b1, c1}
+    assert await conn.fetch("SELECT FROM tasks WHERE head GROUP BY context_id HAVING count(*) <> 1") == []
+    assert await conn.fetchval("SELECT count(*) FROM tasks WHERE head") == 3
+
+
+async def test_a_reply_to_an_empty_context_may_go_at_once(conn):
+    first, second = await add(conn, new(), new())
+    for task_id in (first, second):
+        await change(conn, task_id, State.INPUT_REQUIRED)
+    await change(conn, second, State.SUBMITTED, last=True)
+    await change(conn, first, State.SUBMITTED, last=True)
+    assert await claim(conn, 9) == [second]
+    await finish(conn, second)
+    assert await claim(conn, 9) == [first]
+
+
+async def test_what_goes_back_goes_first_again(conn):
+    first, _ = await add(conn, new(), new())
+    assert await claim(conn, 9) == [first]
+    await change(conn, first, State.SUBMITTED)
+    assert await claim(conn, 9) == [first]
+
+
+async def test_heads_are_mended(conn):
+    first, second, other = await add(conn, new(), new(), new(context="d"))
+    await conn.execute("UPDATE tasks SET head = NOT head")
+    await tasks.mend_heads(conn)
+    assert await claim(conn, 9) == [first, other]
+    await finish(conn, first)
+    assert await claim(conn, 9) == [second]
+
+
 async def test_a_claim_raises_the_attempt_and_sets_the_lease(conn):
     [task_id] = await add(conn, new())
     assert await claim(conn, 1, generation=7) == [task_id]
     [held] = await tasks.held(conn, ADA)
     assert (held.id, held.generation, held.attempt, held.state) == (task_id, 7, 1, State.SUBMITTED)
-    [again] = await tasks.deliveries(conn, [task_id])
+    [again] = await tasks.deliveries(conn, [task_id], 7)
     assert (again.generation, again.attempt) == (7, 1)
+    assert await tasks.deliveries(conn, [task_id], 6) == []
+    await change(conn, task_id, State.WORKING)
+    assert await tasks.deliveries(conn, [task_id], 7) == []
 
 
 async def test_many_workspaces_are_served_at_once_each_to_its_room(conn):

@@ -22,7 +22,7 @@ LATER = NOW + timedelta(minutes=10)
 
 def new(role=Role.OPERATOR, workspace_id=None, **facts):
     token_id = uuid4()
-    row = TokenRow(token_id, "laptop", role, workspace_id, sha256(token_id.bytes).digest(), NOW)
+    row = TokenRow(token_id, "laptop", role, workspace_id, sha256(token_id.bytes).digest(), NOW, token_id)
     return dataclasses.replace(row, **facts)
 
 

@@ -76,7 +76,7 @@ def _find(client: Client, what: str, state: str, context: str | None, limit: int
     from truebeat.client.workspaces import as_id
 
     if not what:
-        return client.tasks.page(states=state, context_id=context, limit=limit)
+        return _page(client, None, state, context, limit)
     task_id = as_id(what)
     if task_id is not None:
         try:
@@ -84,7 +84,18 @@ def _find(client: Client, what: str, state: str, context: str | None, limit: int
         except errors.NotFound:
             pass  # a workspace's, then
     workspace = client.workspaces.find(what)
-    return client.tasks.page(workspace.id, states=state, context_id=context, limit=limit)
+    return _page(client, workspace.id, state, context, limit)
+
+
+def _page(client: Client, workspace_id: UUID | None, state: str, context: str | None, limit: int) -> TaskPage:
+    """A page that is shorter than it may be, because its tasks are large, is not the last."""
+    page = client.tasks.page(workspace_id, states=state, context_id=context, limit=limit)
+    while page.next is not None and len(page.tasks) < limit:
+        left = limit - len(page.tasks)
+        more = client.tasks.page(workspace_id, states=state, context_id=context, after=page.next, limit=left)
+        page.tasks += more.tasks
+        page.next = more.next
+    return page
 
 
 def _list(out: Console, page: TaskPage, names: dict[UUID, str]) -> None:
@@ -101,7 +112,8 @@ def _list(out: Console, page: TaskPage, names: dict[UUID, str]) -> None:
         if task.text:
             out.print(f"  [dim]{marked(task.text, 100)}[/]")
     if page.next is not None:
-        out.print(f"[dim]{len(page.tasks)} of {page.total}; --limit shows more.[/]")
+        total = f"{page.total:,}{'+' if page.capped else ''}"
+        out.print(f"[dim]{len(page.tasks)} of {total}; --limit shows more.[/]")
 
 
 def _show(out: Console, task: TaskView) -> None:

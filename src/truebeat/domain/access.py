@@ -41,11 +41,19 @@ GRANTS: Final[dict[Role, frozenset[Permission]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who a valid token speaks for. `workspace_id` is set exactly for the role `workspace`."""
+    """Who a valid token speaks for. `workspace_id` is set exactly for the role `workspace`. lineage: what the token keeps
+    when it is rotated, and no other has; "" for those that act without one.
+    """
 
     role: Role
     name: str
     workspace_id: str | None = None
+    lineage: str = ""
+
+    @property
+    def sender_id(self) -> str:
+        """Whose the tasks are that it sends. Names are chosen freely: two tokens of one name are two senders."""
+        return self.workspace_id or self.lineage or self.name
 
     def may(self, permission: Permission) -> bool:
         return permission in GRANTS[self.role]
@@ -89,4 +97,4 @@ def may_cancel(principal: Principal, sender_kind: str, sender_id: str) -> bool:
 def _sent(principal: Principal, sender_kind: str, sender_id: str) -> bool:
     if principal.role is Role.WORKSPACE:
         return sender_kind == "workspace" and sender_id == principal.workspace_id
-    return sender_kind != "workspace" and sender_id == principal.name and principal.may(Permission.SEND)
+    return sender_kind != "workspace" and sender_id == principal.sender_id and principal.may(Permission.SEND)

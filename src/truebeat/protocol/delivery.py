@@ -22,7 +22,9 @@ TaskId = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 class Sender(Struct, kw_only=True):
-    """Who asks. kind: "person", "client" (an external A2A client) or "workspace"; `id` names the principal."""
+    """Who asks. kind: "person", "client" (an external A2A client) or "workspace". id: the workspace's, or one that the
+    sender's token keeps when it is rotated; name: for people, others may have it too.
+    """
 
     kind: Literal["person", "client", "workspace"]
     id: str

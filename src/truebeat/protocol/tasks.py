@@ -130,13 +130,15 @@ class TaskView(Struct, kw_only=True):
 
 
 class TaskPage(Struct, kw_only=True):
-    """GET /workspaces/{id}/tasks: newest change first; `next` is the `after` of the next page, `total` counts all that
-    match.
+    """GET /workspaces/{id}/tasks: newest change first; `next` is the `after` of the next page. A page of large tasks
+    has fewer than `limit`; only without `next` nothing follows. total: how many match; capped: more than that do, they
+    were not counted ("10,000+").
     """
 
     tasks: list[TaskView]
     total: int
     next: str | None = None
+    capped: bool = False
 
 
 class Update(Struct, kw_only=True):

@@ -13,6 +13,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from truebeat.server.background.tasks import spawn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from truebeat.protocol import link
     from truebeat.server.leases import Lease
 
@@ -38,6 +40,12 @@ class LinkSession:
         self._size = 0
         self._sending: asyncio.Task[None] | None = None
         self._cut = False
+        self.on_taken: Callable[[], None] = lambda: None
+
+    @property
+    def waiting(self) -> int:
+        """Characters that were posted and that nobody has taken yet."""
+        return self._size
 
     def post(self, frame: link.Down) -> None:
         if self._cut:
@@ -47,6 +55,7 @@ class LinkSession:
         self._size += len(text)
         if len(self._waiting) > WAITING_FRAMES or self._size > WAITING_SIZE:
             self._waiting.clear()
+            self._size = 0
             self.cut("the supervisor reads too slowly")
         elif self._sending is None:
             self._sending = spawn(self._send(), name="send on a link")
@@ -72,11 +81,15 @@ class LinkSession:
     async def _send(self) -> None:
         try:
             while self._waiting:
-                text = self._waiting.popleft()
-                self._size -= len(text)
+                text = self._waiting[0]
                 await self.socket.send_text(text)
+                if self._waiting:  # else it was cut meanwhile
+                    self._waiting.popleft()
+                    self._size -= len(text)
+                self.on_taken()
         except (RuntimeError, WebSocketDisconnect):
             self._cut = True  # gone: its reader finds out and ends the session
             self._waiting.clear()
+            self._size = 0
         finally:
             self._sending = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import msgspec
@@ -23,6 +23,7 @@ from truebeat.errors import Invalid, TruebeatError
 from truebeat.protocol.delivery import RESULT_LIMIT, Begun, Cancel, Chunk, Deliver, Finished, HandedBack, Settled
 from truebeat.server.background.tasks import spawn
 from truebeat.server.services.ledger_items import Decision
+from truebeat.server.services.outflow import Outflow
 from truebeat.server.services.stuck import Stuck
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from truebeat.server.services.health import Health
     from truebeat.server.services.ledger import Ledger
     from truebeat.server.services.notices import Notices
+    from truebeat.server.services.outflow import Session
     from truebeat.server.store import tasks as task_store
 
 log = structlog.get_logger(__name__)
@@ -48,20 +50,13 @@ TOTAL_WEIGHT: Final = 256 * 1024 * 1024
 Frame = Begun | Chunk | Finished | HandedBack
 
 
-class Session(Protocol):
-    """One open link. `post` never waits; `cut` ends it, so that its other end dials again and repeats itself."""
-
-    def post(self, frame: link.Down) -> None: ...
-
-    def cut(self, reason: str) -> None: ...
-
-
 class _Line:
     """What is known of one open link."""
 
     def __init__(self, lease: Lease, session: Session, stuck: Stuck) -> None:
         self.lease = lease
         self.session = session
+        self.outflow: Outflow
         self.generation = -1
         #: who holds what was compared; until then nothing is delivered
         self.ready = False
@@ -101,12 +96,26 @@ class Dispatch:
 
     def linked(self, lease: Lease, session: Session) -> None:
         """A link is open, or a newer one has replaced it."""
-        self._lines[lease.id] = _Line(lease, session, self._stuck.setdefault(lease.id, Stuck()))
+        self._close(lease)
+        line = _Line(lease, session, self._stuck.setdefault(lease.id, Stuck()))
+        line.outflow = Outflow(
+            session,
+            read=partial(self._held, line),
+            sent=partial(self._sent, line),
+            free=partial(self._offer, line),
+            doubt=partial(self._compare, line),
+        )
+        self._lines[lease.id] = line
 
     def unlinked(self, lease: Lease) -> None:
-        self._lines.pop(lease.id, None)
+        self._close(lease)
         if not self._stuck.get(lease.id) or lease.status is Status.REMOVED:
             self._stuck.pop(lease.id, None)
+
+    def _close(self, lease: Lease) -> None:
+        line = self._lines.pop(lease.id, None)
+        if line is not None:
+            line.outflow.close()
 
     def capacity(self, lease: Lease, beat: link.Beat) -> None:
         """An accepted beat: what its worker holds and takes. Never waits."""
@@ -120,6 +129,7 @@ class Dispatch:
             line.room = line.places
         if beat.generation != line.generation:
             line.generation = beat.generation
+            line.outflow.clear()
             line.ready = False
         line.stuck.of(beat.generation)
         line.stuck.ticked(beat.tick_age)
@@ -136,7 +146,7 @@ class Dispatch:
     def stop_work(self, workspace_id: str, task_id: UUID, generation: int, attempt: int) -> None:
         line = self._lines.get(workspace_id)
         if line is not None:
-            line.session.post(Cancel(task_id=str(task_id), generation=generation, attempt=attempt))
+            line.outflow.send(Cancel(task_id=str(task_id), generation=generation, attempt=attempt))
 
     def on_announced(self, lease: Lease, _announcement: Announcement) -> None:
         """Its health changed, and that is on disk."""
@@ -234,7 +244,7 @@ class Dispatch:
 
     def _room_of(self, workspace_id: UUID) -> tuple[int, int] | None:
         line = self._lines.get(str(workspace_id))
-        if line is None or not line.ready or line.overflown or not takes_work(line.lease.record):
+        if line is None or not line.ready or line.overflown or line.outflow.busy or not takes_work(line.lease.record):
             return None
         room = min(CLAIM_LIMIT, line.places - len(line.inflight | line.holding))
         return (line.generation, room) if room > 0 else None
@@ -251,8 +261,17 @@ class Dispatch:
         if key in line.inflight:
             return
         line.inflight.add(key)
+        line.outflow.send(deliver)
+
+    @staticmethod
+    def _sent(line: _Line, deliver: Deliver) -> None:
+        key = f"{deliver.task_id}/{deliver.attempt}"
+        line.inflight.add(key)
         line.stuck.delivered(key, f"{deliver.sender.kind}:{deliver.sender.id}")
-        line.session.post(deliver)
+
+    async def _held(self, line: _Line, ids: list[UUID]) -> list[Deliver]:
+        """Of these what its worker was given and has not begun. Errors: Unavailable."""
+        return await self._ledger.deliveries(ids, line.generation)
 
     # --- who holds what -----------------------------------------------------------------------------------------------
 
@@ -299,7 +318,7 @@ class Dispatch:
                 line.session.post(Cancel(task_id=task_id, generation=generation, attempt=int(attempt[:9])))
         return Decision(events, again)
 
-    def _compared(self, line: _Line, generation: int, done: asyncio.Future[list[Deliver]]) -> None:
+    def _compared(self, line: _Line, generation: int, done: asyncio.Future[list[UUID]]) -> None:
         line.comparing = False
         if done.cancelled() or done.exception() is not None or self._lines.get(line.lease.id) is not line:
             return
@@ -307,8 +326,7 @@ class Dispatch:
             self._compare(line)
             return
         line.ready = True
-        for deliver in done.result():
-            self._send(line, deliver)
+        line.outflow.send_again(done.result())
         self._offer(line)
 
     async def watch(self) -> None:

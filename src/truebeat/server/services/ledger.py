@@ -98,6 +98,7 @@ class Ledger:
     async def start(self) -> None:
         async with self._database.transaction() as connection:
             await self._count(connection)
+            await task_store.mend_heads(connection)
             await self.results.start(connection)
 
     async def _count(self, connection: Any) -> None:
@@ -131,11 +132,24 @@ class Ledger:
         self._put(item)
         return done
 
-    def inspect(self, workspace_id: UUID, decide: Callable[[list[Lease]], Decision]) -> asyncio.Future[list[Deliver]]:
+    def inspect(self, workspace_id: UUID, decide: Callable[[list[Lease]], Decision]) -> asyncio.Future[list[UUID]]:
         """Decide about the leases of a workspace; the future has what is to be delivered again."""
-        done: asyncio.Future[list[Deliver]] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[list[UUID]] = asyncio.get_running_loop().create_future()
         self._put(Inspect(workspace_id, decide, done))
         return done
+
+    async def deliveries(self, ids: list[UUID], generation: int) -> list[Deliver]:
+        """Of these what a worker of that generation was given, has not begun and is not to stop, as it was delivered.
+        Errors: Unavailable.
+        """
+
+        async def read(connection: Any, _: Batch) -> list[Deliver]:
+            found = await task_store.deliveries(connection, ids, generation)
+            await self.results.repeat(connection, found)
+            return found
+
+        found: list[Deliver] = await self.within(read)
+        return found
 
     async def within(self, do: Callable[[Any, Batch], Awaitable[Any]]) -> Any:
         """Do it in a transaction of the ledger, in the order of calls. Errors: its own, Unavailable."""
@@ -222,7 +236,7 @@ class Ledger:
     async def _transact(self, items: list[Item], claims: set[UUID]) -> None:
         now = self._clock.now()
         batch = Batch(now, self.name_of)
-        again: list[Deliver] = []
+        again: list[UUID] = []
         if self._only_kept(items, claims):
             await self._keep(batch, items)
             return
@@ -232,9 +246,7 @@ class Ledger:
             decided: list[tuple[UUID, delivery.Event]] = []
             if items and isinstance(inspection := items[0], Inspect):
                 decision = inspection.decide(await task_store.held(connection, inspection.workspace_id))
-                decided = decision.events
-                again = await task_store.deliveries(connection, decision.again) if decision.again else []
-                await self.results.repeat(connection, again)
+                decided, again = decision.events, decision.again
             await self._insert(connection, batch, [item for item in items if isinstance(item, Submit)])
             ids = {task_id for task_id, _ in decided} | {item.task_id for item in happened}
             if ids:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from truebeat.domain import delivery
-    from truebeat.protocol.delivery import Deliver
     from truebeat.server.services.ledger_batch import Batch
     from truebeat.server.store import delegations as delegation_store
     from truebeat.server.store.keys import Key
@@ -78,7 +77,7 @@ class Inspect:
 
     workspace_id: UUID
     decide: Callable[[list[Lease]], Decision]
-    done: asyncio.Future[list[Deliver]]
+    done: asyncio.Future[list[UUID]]
     weight: int = 0
 
 

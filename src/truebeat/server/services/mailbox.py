@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 #: tasks that wait in one mailbox at most
 MAILBOX_LIMIT: Final = 10_000
+#: bytes of texts and parts in one page of tasks; one that has more comes alone
+PAGE_BYTES: Final = 8 * 1024 * 1024
 #: artifacts, questions and replies shown with one task
 STORY_LIMIT: Final = 1000
 
@@ -219,9 +221,10 @@ class Mailbox:
         after: str = "",
         limit: int = 50,
         updated_after: datetime | None = None,
+        whole: bool = False,
     ) -> TaskPage:
         """What this principal may see, the newest change first; a workspace sees its own mailbox, and what it sent to
-        another. Errors: Invalid (after), Unavailable.
+        another. whole: with artifacts and history. Errors: Invalid (after), Unavailable.
         """
         own = None if principal.workspace_id is None else UUID(principal.workspace_id)
         wanted = Filter(
@@ -233,11 +236,26 @@ class Mailbox:
         )
         before = task_views.parse_cursor(after)
         async with self._database.acquire() as connection:
-            rows = await task_pages.page(connection, wanted, before, limit)
-            total = await task_pages.count(connection, wanted)
+            rows, more = await task_pages.page(connection, wanted, before, limit, PAGE_BYTES)
+            total, capped = await task_pages.count(connection, wanted)
         views = [task_views.shown(task_views.of_row(row), principal) for row in rows]
-        more = len(rows) == limit
-        return TaskPage(tasks=views, total=total, next=task_views.cursor(rows[-1]) if more else None)
+        following = task_views.cursor(rows[-1]) if more else None
+        page = TaskPage(tasks=views, total=total, next=following, capped=capped)
+        return await self._completed(page, principal) if whole else page
+
+    async def _completed(self, page: TaskPage, principal: Principal) -> TaskPage:
+        """With artifacts and history: as much of it as a page may have."""
+        size = 0
+        found: list[TaskView] = []
+        for place, listed in enumerate(page.tasks):
+            with suppress(NotFound):  # dropped meanwhile
+                view = await self.get(listed.id, principal)
+                size += len(msgspec.json.encode(view))
+                if found and size > PAGE_BYTES:
+                    following = task_views.cursor(page.tasks[place - 1])
+                    return msgspec.structs.replace(page, tasks=found, next=following)
+                found.append(view)
+        return msgspec.structs.replace(page, tasks=found)
 
     def availability(self, workspace_id: UUID, *, details: bool = True) -> Availability:
         """What is known of the workspace this moment; never waits. `position` is None. Errors: NotFound, Gone."""
@@ -295,7 +313,7 @@ class Mailbox:
             name = self._name(principal.workspace_id)
             sender = Sender(kind="workspace", id=principal.workspace_id, name=name)
         else:
-            sender = Sender(kind="client" if client else "person", id=principal.name, name=principal.name)
+            sender = Sender(kind="client" if client else "person", id=principal.sender_id, name=principal.name)
         return NewRow(
             id=task_id,
             workspace_id=workspace_id,

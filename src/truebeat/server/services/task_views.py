@@ -129,7 +129,7 @@ def without_texts(update: Update) -> Update:
     return msgspec.structs.replace(update, text="", name="", parts=[])
 
 
-def cursor(row: TaskRow) -> str:
+def cursor(row: TaskRow | TaskView) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode((row.updated_at, row.id))).decode().rstrip("=")
 
 

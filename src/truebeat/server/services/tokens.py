@@ -221,13 +221,16 @@ class Tokens:
         now = self._clock.now()
         token_hash = digest(secret.encode())
         async with self._database.transaction() as connection:
+            lineage: UUID | None = None
             for old in await token_store.listing(connection):
-                if old.name == ADMIN_NAME and old.hash != token_hash and old.revoked_at is None:
-                    await token_store.revoke(connection, old.id, now)
-                    self._forget(old.id)
+                if old.name == ADMIN_NAME and old.hash != token_hash:
+                    lineage = old.lineage
+                    if old.revoked_at is None:
+                        await token_store.revoke(connection, old.id, now)
+                        self._forget(old.id)
             present = await token_store.by_hash(connection, token_hash)
             if present is None:
-                row = new_row(ADMIN_NAME, Role.OPERATOR, None, token_hash, now)
+                row = new_row(ADMIN_NAME, Role.OPERATOR, None, token_hash, now, lineage)
                 await token_store.insert(connection, row)
             elif present.revoked_at is not None:
                 log.warning("TRUEBEAT_ADMIN_TOKEN was revoked and stays so; set another to use one", token=present.id)
@@ -267,7 +270,7 @@ class Tokens:
                 raise Conflict("this token was already rotated; rotate its successor")
             if old.name == ADMIN_NAME:
                 raise Conflict(f"this token is set by {ADMIN_NAME}; change it there")
-            secret, new = new_token(old.name, old.role, old.workspace_id, now)
+            secret, new = new_token(old.name, old.role, old.workspace_id, now, old.lineage)
             if old.expires_at is not None:
                 new = replace(new, expires_at=now + (old.expires_at - old.created_at))
             ends = now + OVERLAP if old.expires_at is None else min(old.expires_at, now + OVERLAP)
@@ -311,20 +314,26 @@ def digest(secret: bytes) -> bytes:
     return hashlib.sha256(secret).digest()
 
 
-def new_token(name: str, role: Role, workspace_id: UUID | None, now: datetime) -> tuple[str, TokenRow]:
-    """(secret, row to insert)."""
+def new_token(
+    name: str, role: Role, workspace_id: UUID | None, now: datetime, lineage: UUID | None = None
+) -> tuple[str, TokenRow]:
+    """(secret, row to insert). lineage: of the token that it follows, if it follows one."""
     secret = "tb_" + secrets.token_urlsafe(32)
-    return secret, new_row(name, role, workspace_id, digest(secret.encode()), now)
+    return secret, new_row(name, role, workspace_id, digest(secret.encode()), now, lineage)
 
 
-def new_row(name: str, role: Role, workspace_id: UUID | None, token_hash: bytes, now: datetime) -> TokenRow:
+def new_row(
+    name: str, role: Role, workspace_id: UUID | None, token_hash: bytes, now: datetime, lineage: UUID | None = None
+) -> TokenRow:
+    token_id = uuid4()
     return TokenRow(
-        id=uuid4(),
+        id=token_id,
         name=name,
         role=role,
         workspace_id=workspace_id,
         hash=token_hash,
         created_at=now,
+        lineage=lineage or token_id,
         expires_at=None,
         revoked_at=None,
         last_used_at=None,
@@ -346,4 +355,4 @@ def view(row: TokenRow) -> TokenView:
 
 
 def _principal(row: TokenRow) -> Principal:
-    return Principal(row.role, row.name, None if row.workspace_id is None else str(row.workspace_id))
+    return Principal(row.role, row.name, None if row.workspace_id is None else str(row.workspace_id), str(row.lineage))

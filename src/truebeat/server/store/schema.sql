@@ -35,6 +35,7 @@ CREATE TABLE tokens (
     revoked_at timestamptz,
     last_used_at timestamptz,
     replaced_by uuid REFERENCES tokens (id),
+    lineage uuid NOT NULL, -- the first token of those that followed each other by rotation: who sends is known by it
     CONSTRAINT tokens_hash UNIQUE (hash),
     CONSTRAINT tokens_hash_is_sha256 CHECK (octet_length(hash) = 32),
     CONSTRAINT tokens_role_known CHECK (role IN ('operator', 'member', 'viewer', 'workspace', 'enrolment')),
@@ -153,6 +154,8 @@ CREATE TABLE tasks (
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
     ended_at timestamptz,
+    head boolean NOT NULL, -- the oldest unfinished one of its context: no other of that context may be claimed
+    bytes bigint NOT NULL, -- of its texts and parts in a list, or more
     CONSTRAINT tasks_state_known CHECK (
         state IN (
             'submitted', 'working', 'input-required', 'auth-required', 'completed', 'failed', 'canceled', 'rejected'
@@ -163,7 +166,9 @@ CREATE TABLE tasks (
     CONSTRAINT tasks_sender_known CHECK (sender_kind IN ('person', 'client', 'workspace')),
     CONSTRAINT tasks_on_interrupt_known CHECK (on_interrupt IN ('retry', 'fail'))
 );
-CREATE INDEX tasks_queue ON tasks (workspace_id, priority DESC, place) WHERE state = 'submitted' AND generation IS NULL;
+CREATE INDEX tasks_queue ON tasks (workspace_id, head, priority DESC, place)
+WHERE state = 'submitted' AND generation IS NULL;
+CREATE INDEX tasks_paused ON tasks (workspace_id) WHERE state IN ('input-required', 'auth-required');
 CREATE INDEX tasks_unfinished ON tasks (workspace_id, context_id, place) WHERE state IN ('submitted', 'working');
 CREATE INDEX tasks_held ON tasks (workspace_id, generation) WHERE generation IS NOT NULL;
 CREATE INDEX tasks_by_state ON tasks (state, updated_at DESC, id DESC);
@@ -265,6 +270,7 @@ CREATE TABLE wakes (
     latest boolean NOT NULL DEFAULT true
 );
 CREATE UNIQUE INDEX wakes_latest ON wakes (workspace_id) WHERE latest;
+CREATE INDEX wakes_by_origin ON wakes (origin_task_id);
 
 -- What people are told: by workspaces, and by the platform when a delegation ended.
 CREATE TABLE notifications (

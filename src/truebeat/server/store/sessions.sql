@@ -10,7 +10,7 @@ RETURNING hash
 SELECT
     tokens.id, tokens.name, tokens.role, tokens.workspace_id, tokens.hash, tokens.created_at,
     least(tokens.expires_at, sessions.expires_at) AS expires_at,
-    tokens.revoked_at, tokens.last_used_at, tokens.replaced_by
+    tokens.revoked_at, tokens.last_used_at, tokens.replaced_by, tokens.lineage
 FROM sessions
 JOIN tokens ON tokens.id = sessions.token_id
 WHERE sessions.hash = $1

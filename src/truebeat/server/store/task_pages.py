@@ -33,19 +33,25 @@ class Filter:
     sent_by: UUID | None = None
 
 
-async def page(conn: Any, which: Filter, before: tuple[datetime, UUID], limit: int) -> list[TaskRow]:
-    """Newest change first, of those changed before `before`."""
+async def page(
+    conn: Any, which: Filter, before: tuple[datetime, UUID], limit: int, size: int
+) -> tuple[list[TaskRow], bool]:
+    """Newest change first, of those changed before `before`: as many as have less than `size` bytes before them, and
+    at least one; and whether there may be more.
+    """
     name, more = _narrowest(which)
     states = [state.value for state in which.states]
-    rows = await conn.fetch(_SQL[f"page_of_{name}"], states, which.updated_after, *before, limit, *more)
-    return [task_row(row) for row in rows]
+    rows = await conn.fetch(_SQL[f"page_of_{name}"], states, which.updated_after, *before, limit, size, *more)
+    return [task_row(row) for row in rows], bool(rows) and (len(rows) == limit or len(rows) < rows[0]["found"])
 
 
-async def count(conn: Any, which: Filter) -> int:
-    """At most COUNT_LIMIT."""
+async def count(conn: Any, which: Filter) -> tuple[int, bool]:
+    """How many there are, COUNT_LIMIT at most; and whether there are more."""
     name, more = _narrowest(which)
     states = [state.value for state in which.states]
-    return int(await conn.fetchval(_SQL[f"count_of_{name}"], states, which.updated_after, COUNT_LIMIT, *more))
+    query = _SQL[f"count_of_{name}"]
+    found = int(await conn.fetchval(query, states, which.updated_after, COUNT_LIMIT + 1, *more))
+    return min(found, COUNT_LIMIT), found > COUNT_LIMIT
 
 
 def _narrowest(which: Filter) -> tuple[str, tuple[Any, ...]]:

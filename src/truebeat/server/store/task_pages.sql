@@ -1,50 +1,91 @@
 -- name: page_of_all
--- Of each state the newest: one look into an index for each, however many there are of another.
-SELECT id, workspace_id, context_id, priority, task.state, on_interrupt, attempt, generation, begun, returned, reply, interrupted,
+-- Of each state the newest: one look into an index for each, however many there are of another. Of a page (`found` tasks)
+-- only as many are read as have less than $6 bytes before them.
+SELECT id, workspace_id, context_id, priority, state, on_interrupt, attempt, generation, begun, returned, reply, interrupted,
     cancel_requested, reason, sender_kind, sender_id, sender_name, updates, streamed,
-    text, parts, message, metadata, answer, answer_parts, created_at, updated_at, ended_at
-FROM unnest($1::text[]) AS wanted (state)
-CROSS JOIN LATERAL (
-    SELECT *
-    FROM tasks
-    WHERE tasks.state = wanted.state AND tasks.updated_at > $2 AND (tasks.updated_at, tasks.id) < ($3, $4)
-    ORDER BY tasks.updated_at DESC, tasks.id DESC
-    LIMIT $5
-) AS task
+    text, parts, message, metadata, answer, answer_parts, created_at, updated_at, ended_at, found
+FROM (
+    SELECT
+        page.*, count(*) OVER () AS found,
+        sum(page.bytes) OVER (ORDER BY page.updated_at DESC, page.id DESC) - page.bytes AS before
+    FROM (
+        SELECT task.*
+        FROM unnest($1::text[]) AS wanted (state)
+        CROSS JOIN LATERAL (
+            SELECT *
+            FROM tasks
+            WHERE tasks.state = wanted.state AND tasks.updated_at > $2 AND (tasks.updated_at, tasks.id) < ($3, $4)
+            ORDER BY tasks.updated_at DESC, tasks.id DESC
+            LIMIT $5
+        ) AS task
+        ORDER BY task.updated_at DESC, task.id DESC
+        LIMIT $5
+    ) AS page
+) AS weighed
+WHERE before < $6::bigint
 ORDER BY updated_at DESC, id DESC
-LIMIT $5
 
 -- name: page_of_workspace
 SELECT id, workspace_id, context_id, priority, state, on_interrupt, attempt, generation, begun, returned, reply, interrupted,
     cancel_requested, reason, sender_kind, sender_id, sender_name, updates, streamed,
-    text, parts, message, metadata, answer, answer_parts, created_at, updated_at, ended_at
-FROM tasks
-WHERE workspace_id = $6 AND state = ANY($1::text[]) AND updated_at > $2 AND (updated_at, id) < ($3, $4)
+    text, parts, message, metadata, answer, answer_parts, created_at, updated_at, ended_at, found
+FROM (
+    SELECT
+        page.*, count(*) OVER () AS found,
+        sum(page.bytes) OVER (ORDER BY page.updated_at DESC, page.id DESC) - page.bytes AS before
+    FROM (
+        SELECT *
+        FROM tasks
+        WHERE workspace_id = $7 AND state = ANY($1::text[]) AND updated_at > $2 AND (updated_at, id) < ($3, $4)
+        ORDER BY updated_at DESC, id DESC
+        LIMIT $5
+    ) AS page
+) AS weighed
+WHERE before < $6::bigint
 ORDER BY updated_at DESC, id DESC
-LIMIT $5
 
 -- name: page_of_context
--- Of one workspace ($7), or of any.
+-- Of one workspace ($8), or of any.
 SELECT id, workspace_id, context_id, priority, state, on_interrupt, attempt, generation, begun, returned, reply, interrupted,
     cancel_requested, reason, sender_kind, sender_id, sender_name, updates, streamed,
-    text, parts, message, metadata, answer, answer_parts, created_at, updated_at, ended_at
-FROM tasks
-WHERE context_id = $6 AND ($7::uuid IS NULL OR workspace_id = $7)
-    AND state = ANY($1::text[]) AND updated_at > $2 AND (updated_at, id) < ($3, $4)
+    text, parts, message, metadata, answer, answer_parts, created_at, updated_at, ended_at, found
+FROM (
+    SELECT
+        page.*, count(*) OVER () AS found,
+        sum(page.bytes) OVER (ORDER BY page.updated_at DESC, page.id DESC) - page.bytes AS before
+    FROM (
+        SELECT *
+        FROM tasks
+        WHERE context_id = $7 AND ($8::uuid IS NULL OR workspace_id = $8)
+            AND state = ANY($1::text[]) AND updated_at > $2 AND (updated_at, id) < ($3, $4)
+        ORDER BY updated_at DESC, id DESC
+        LIMIT $5
+    ) AS page
+) AS weighed
+WHERE before < $6::bigint
 ORDER BY updated_at DESC, id DESC
-LIMIT $5
 
 -- name: page_of_sender
--- What a workspace ($6) sent; to one workspace ($7), or to any.
+-- What a workspace ($7) sent; to one workspace ($8), or to any.
 SELECT id, workspace_id, context_id, priority, state, on_interrupt, attempt, generation, begun, returned, reply, interrupted,
     cancel_requested, reason, sender_kind, sender_id, sender_name, updates, streamed,
-    text, parts, message, metadata, answer, answer_parts, created_at, updated_at, ended_at
-FROM tasks
-WHERE sender_kind = 'workspace' AND sender_id = $6 AND ($7::uuid IS NULL OR workspace_id = $7)
-    AND ($8::text IS NULL OR context_id = $8)
-    AND state = ANY($1::text[]) AND updated_at > $2 AND (updated_at, id) < ($3, $4)
+    text, parts, message, metadata, answer, answer_parts, created_at, updated_at, ended_at, found
+FROM (
+    SELECT
+        page.*, count(*) OVER () AS found,
+        sum(page.bytes) OVER (ORDER BY page.updated_at DESC, page.id DESC) - page.bytes AS before
+    FROM (
+        SELECT *
+        FROM tasks
+        WHERE sender_kind = 'workspace' AND sender_id = $7 AND ($8::uuid IS NULL OR workspace_id = $8)
+            AND ($9::text IS NULL OR context_id = $9)
+            AND state = ANY($1::text[]) AND updated_at > $2 AND (updated_at, id) < ($3, $4)
+        ORDER BY updated_at DESC, id DESC
+        LIMIT $5
+    ) AS page
+) AS weighed
+WHERE before < $6::bigint
 ORDER BY updated_at DESC, id DESC
-LIMIT $5
 
 -- name: count_of_all
 SELECT count(*)

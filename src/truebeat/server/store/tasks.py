@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from truebeat.server.store.events import NewEvent
 
 _SQL: Final = queries("tasks")
+#: those before which no other of their context may be claimed
+_UNFINISHED: Final = frozenset({State.SUBMITTED, State.WORKING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,7 @@ async def hold(conn: Any, ids: Collection[UUID]) -> dict[UUID, HeldRow]:
 
 
 async def save(conn: Any, rows: Sequence[HeldRow], at: datetime) -> None:
-    """Rows that `hold` gave in the same transaction."""
+    """Rows that `hold` gave in the same transaction. Where one leaves its context's queue the next becomes the head."""
     tasks = [row.task for row in rows]
     await conn.execute(
         _SQL["save"],
@@ -173,6 +175,14 @@ async def save(conn: Any, rows: Sequence[HeldRow], at: datetime) -> None:
         [at] * len(rows),
         [row.chunks for row in rows],
     )
+    moved = {(row.workspace_id, row.context_id) for row in rows if row.last or row.task.state not in _UNFINISHED}
+    if moved:
+        await conn.execute(_SQL["lead"], [one[0] for one in moved], [one[1] for one in moved])
+
+
+async def mend_heads(conn: Any) -> None:
+    """Before anything is claimed: who may be claimed follows from what is on disk."""
+    await conn.execute(_SQL["mend_heads"])
 
 
 async def claim(conn: Any, wanted: Sequence[tuple[UUID, int, int]], at: datetime) -> list[tuple[UUID, int, Deliver]]:
@@ -204,9 +214,9 @@ async def add_updates(conn: Any, rows: Sequence[UpdateRow]) -> None:
 # --- reads ------------------------------------------------------------------------------------------------------------
 
 
-async def deliveries(conn: Any, ids: Collection[UUID]) -> list[Deliver]:
-    """Tasks that are held, to be delivered again."""
-    return [_deliver(row) for row in await conn.fetch(_SQL["deliveries"], list(ids))]
+async def deliveries(conn: Any, ids: Collection[UUID], generation: int) -> list[Deliver]:
+    """Of these those that a worker of that generation was given, has not begun and is not to stop."""
+    return [_deliver(row) for row in await conn.fetch(_SQL["deliveries"], list(ids), generation)]
 
 
 async def held(conn: Any, workspace_id: UUID) -> list[Lease]:

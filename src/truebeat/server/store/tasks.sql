@@ -1,5 +1,7 @@
 -- name: insert
--- Many at once with the first update of each, in the order given: `place` is drawn in that order. With the events of
+-- Many at once with the first update of each, in the order given: `place` is drawn in that order. The first of a context
+-- in which nothing is unfinished is its head (asked for by a subquery with a limit, which no planner turns into a scan of
+-- all). With the events of
 -- them, if any are given: then this is the whole transaction, under the event log's lock as events.sql describes it.
 WITH new AS (
     SELECT *
@@ -14,12 +16,26 @@ WITH new AS (
 made AS (
     INSERT INTO tasks (
         id, workspace_id, context_id, priority, state, on_interrupt, sender_kind, sender_id, sender_name,
-        text, parts, message, metadata, updates, created_at, updated_at
+        text, parts, message, metadata, updates, created_at, updated_at, head, bytes
     )
     SELECT
         new.id, new.workspace_id, new.context_id, new.priority, 'submitted', new.on_interrupt,
         new.sender_kind, new.sender_id, new.sender_name,
-        new.text, new.parts::jsonb, new.message::jsonb, new.metadata::jsonb, 1, new.at, new.at
+        new.text, new.parts::jsonb, new.message::jsonb, new.metadata::jsonb, 1, new.at, new.at,
+        row_number() OVER (PARTITION BY new.workspace_id, new.context_id ORDER BY new.nth) = 1
+        AND coalesce(
+            (
+                SELECT false
+                FROM tasks AS older
+                WHERE older.workspace_id = new.workspace_id
+                    AND older.context_id = new.context_id
+                    AND older.state IN ('submitted', 'working')
+                LIMIT 1
+            ),
+            true
+        ),
+        octet_length(new.text) + octet_length(new.parts) + coalesce(octet_length(new.message), 0)
+        + octet_length(new.metadata)
     FROM new
     ORDER BY new.nth
 ),
@@ -69,6 +85,8 @@ SET state = new.state,
     reply_text = coalesce(new.reply_text, tasks.reply_text),
     reply_parts = coalesce(new.reply_parts::jsonb, tasks.reply_parts),
     place = CASE WHEN new.last THEN nextval('tasks_place') ELSE tasks.place END,
+    head = tasks.head AND new.state IN ('submitted', 'working') AND NOT new.last,
+    bytes = tasks.bytes + coalesce(octet_length(new.answer), 0) + coalesce(octet_length(new.answer_parts), 0),
     updated_at = new.at,
     ended_at = CASE WHEN new.state IN ('completed', 'failed', 'canceled', 'rejected') THEN new.at END
 FROM unnest(
@@ -81,10 +99,36 @@ FROM unnest(
 )
 WHERE tasks.id = new.id
 
+-- name: lead
+-- Of each (workspace, context) the oldest unfinished one becomes the head.
+UPDATE tasks
+SET head = true
+FROM unnest($1::uuid[], $2::text[]) AS left_by (workspace_id, context_id)
+CROSS JOIN LATERAL (
+    SELECT unfinished.id
+    FROM tasks AS unfinished
+    WHERE unfinished.workspace_id = left_by.workspace_id
+        AND unfinished.context_id = left_by.context_id
+        AND unfinished.state IN ('submitted', 'working')
+    ORDER BY unfinished.place
+    LIMIT 1
+) AS oldest
+WHERE tasks.id = oldest.id AND NOT tasks.head
+
+-- name: mend_heads
+-- Every context has exactly its oldest unfinished one as its head, whatever was written behind this server's back.
+UPDATE tasks
+SET head = seen.oldest
+FROM (
+    SELECT id, place = min(place) OVER (PARTITION BY workspace_id, context_id) AS oldest
+    FROM tasks
+    WHERE state IN ('submitted', 'working')
+) AS seen
+WHERE tasks.id = seen.id AND tasks.head <> seen.oldest
+
 -- name: claim
 -- For each (workspace, generation, room): the first tasks by priority, then age, but of each context only the oldest
--- that is unfinished: asked for by one look into an index, and not by an anti-join, which a planner without statistics
--- turns into a comparison of each with each. What another claims at the same moment is passed over.
+-- that is unfinished, which is its head. What another claims at the same moment is passed over.
 WITH wanted AS (
     SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::integer[]) AS wanted (workspace_id, generation, room)
 ),
@@ -95,17 +139,9 @@ picked AS (
         SELECT queued.id
         FROM tasks AS queued
         WHERE queued.workspace_id = wanted.workspace_id
+            AND queued.head
             AND queued.state = 'submitted'
             AND queued.generation IS NULL
-            AND queued.place = (
-                SELECT oldest.place
-                FROM tasks AS oldest
-                WHERE oldest.workspace_id = queued.workspace_id
-                    AND oldest.context_id = queued.context_id
-                    AND oldest.state IN ('submitted', 'working')
-                ORDER BY oldest.place
-                LIMIT 1
-            )
         ORDER BY queued.priority DESC, queued.place
         LIMIT wanted.room
         FOR UPDATE OF queued SKIP LOCKED
@@ -122,13 +158,13 @@ RETURNING tasks.id, tasks.workspace_id, tasks.context_id, tasks.priority, tasks.
     tasks.reply, tasks.interrupted
 
 -- name: deliveries
--- As `claim` tells them: those that are held already, to be delivered again.
+-- As `claim` tells them: those that are held already and not begun, to be delivered again.
 SELECT id, workspace_id, context_id, priority, place, generation, attempt, sender_kind, sender_id, sender_name,
     CASE WHEN reply THEN reply_text ELSE text END AS text,
     CASE WHEN reply THEN reply_parts ELSE parts END AS parts,
     reply, interrupted
 FROM tasks
-WHERE id = ANY($1::uuid[])
+WHERE id = ANY($1::uuid[]) AND generation = $2 AND state = 'submitted' AND NOT cancel_requested
 ORDER BY priority DESC, place
 
 -- name: held
@@ -163,11 +199,17 @@ WHERE EXISTS (
     )
     OR (
         workspaces.status = 'removed'
-        AND EXISTS (
-            SELECT
-            FROM tasks
-            WHERE tasks.workspace_id = workspaces.id
-                AND tasks.state IN ('submitted', 'working', 'input-required', 'auth-required')
+        AND (
+            EXISTS (
+                SELECT
+                FROM tasks
+                WHERE tasks.workspace_id = workspaces.id AND tasks.state IN ('submitted', 'working')
+            )
+            OR EXISTS (
+                SELECT
+                FROM tasks
+                WHERE tasks.workspace_id = workspaces.id AND tasks.state IN ('input-required', 'auth-required')
+            )
         )
     )
 LIMIT $1

@@ -29,6 +29,8 @@ class TokenRow:
     workspace_id: UUID | None
     hash: bytes
     created_at: datetime
+    #: the first of the tokens that followed each other by rotation, maybe itself
+    lineage: UUID
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
@@ -98,6 +100,7 @@ def _facts(row: TokenRow) -> tuple[object, ...]:
         row.expires_at,
         row.revoked_at,
         row.last_used_at,
+        row.lineage,
     )
 
 

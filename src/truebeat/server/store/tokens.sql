@@ -1,21 +1,21 @@
 -- name: insert
 INSERT INTO tokens (
-    id, name, role, workspace_id, hash, created_at, expires_at, revoked_at, last_used_at, replaced_by
+    id, name, role, workspace_id, hash, created_at, expires_at, revoked_at, last_used_at, lineage, replaced_by
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 
 -- name: by_hash
-SELECT id, name, role, workspace_id, hash, created_at, expires_at, revoked_at, last_used_at, replaced_by
+SELECT id, name, role, workspace_id, hash, created_at, expires_at, revoked_at, last_used_at, replaced_by, lineage
 FROM tokens
 WHERE hash = $1
 
 -- name: get
-SELECT id, name, role, workspace_id, hash, created_at, expires_at, revoked_at, last_used_at, replaced_by
+SELECT id, name, role, workspace_id, hash, created_at, expires_at, revoked_at, last_used_at, replaced_by, lineage
 FROM tokens
 WHERE id = $1
 
 -- name: listing
-SELECT id, name, role, workspace_id, hash, created_at, expires_at, revoked_at, last_used_at, replaced_by
+SELECT id, name, role, workspace_id, hash, created_at, expires_at, revoked_at, last_used_at, replaced_by, lineage
 FROM tokens
 ORDER BY created_at, id
 
@@ -48,11 +48,11 @@ WHERE tokens.id = used.id
 WITH old AS (
     UPDATE tokens
     SET replaced_by = $2, expires_at = least(expires_at, $1)
-    WHERE id = $11 AND revoked_at IS NULL AND replaced_by IS NULL
+    WHERE id = $12 AND revoked_at IS NULL AND replaced_by IS NULL
     RETURNING id
 )
-INSERT INTO tokens (id, name, role, workspace_id, hash, created_at, expires_at, revoked_at, last_used_at)
-SELECT $2, $3, $4, $5, $6, $7, $8, $9, $10
+INSERT INTO tokens (id, name, role, workspace_id, hash, created_at, expires_at, revoked_at, last_used_at, lineage)
+SELECT $2, $3, $4, $5, $6, $7, $8, $9, $10, $11
 FROM old
 RETURNING id
 

@@ -47,6 +47,7 @@ from truebeat.server.services.notifications import Notifications
 from truebeat.server.services.registration import Registrar
 from truebeat.server.services.sessions import Sessions
 from truebeat.server.services.tokens import Tokens
+from truebeat.server.services.waiters import Waiters
 from truebeat.server.services.workspaces import Workspaces
 from truebeat.server.store import leases as lease_store
 from truebeat.server.store import migrate
@@ -100,6 +101,7 @@ class Services:
     events: EventLog
     incidents: Incidents
     mailbox: Mailbox
+    waiters: Waiters
     delegations: Delegations
     notifications: Notifications
     probes: Probes
@@ -127,6 +129,7 @@ class App:
         self.incidents = Incidents(database, self.events, clock)
         self.workspaces = Workspaces(database, self.leases, self.events, self.health, clock)
         self.notices = Notices()
+        self.waiters = Waiters()
         self.ledger = Ledger(database, self.events, self.notices, clock)
         self.ledger.name_of = self._name_of
         self.mailbox = Mailbox(database, self.leases, self.ledger, self.notices, clock)
@@ -155,7 +158,9 @@ class App:
             clock,
             beat_interval=settings.beat_interval,
         )
-        self.a2a = A2AEndpoint(self.mailbox, self.notices, self.tokens, self.leases, database, clock, settings)
+        self.a2a = A2AEndpoint(
+            self.mailbox, self.notices, self.waiters, self.tokens, self.leases, database, clock, settings
+        )
         self.stuck_restarter = StuckRestarter(
             self.leases, self.health, self.link.probe, clock, restart_after=settings.restart_after
         )
@@ -173,6 +178,7 @@ class App:
             events=self.events,
             incidents=self.incidents,
             mailbox=self.mailbox,
+            waiters=self.waiters,
             delegations=self.delegations,
             notifications=Notifications(database, self.leases, self.events, clock),
             probes=Probes(
@@ -197,7 +203,7 @@ class App:
             ("POST", paths.A2A_BELOW): self.a2a,
             ("DELETE", paths.A2A_BELOW): self.a2a,
             ("WS", paths.EVENTS): EventStream(self.events, self.tokens),
-            ("WS", paths.TASK_UPDATES): TaskStream(self.mailbox, self.tokens),
+            ("WS", paths.TASK_UPDATES): TaskStream(self.mailbox, self.tokens, self.waiters),
         }
         router = Starlette(
             routes=routes.build(services, self.tokens, bare),

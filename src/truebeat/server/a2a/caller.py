@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from uuid import UUID
 
     from truebeat.domain.access import Principal
@@ -20,6 +21,8 @@ class Caller:
 
     legacy: by a method name of 0.3, so a quick reply is a Message. version: the A2A version asked for, "" if none was.
     itself: the workspace writes to itself, and says so (X-Workspace-ID): it wakes itself, and must not wait for that.
+    wait: to be called before anything is accepted of a call that waits; its place is free again when the request has
+    ended, however it did. Errors: Unavailable (too many wait).
     """
 
     principal: Principal
@@ -29,3 +32,4 @@ class Caller:
     legacy: bool = False
     idempotency_key: str = ""
     itself: bool = False
+    wait: Callable[[], None] = lambda: None

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from email.utils import format_datetime, parsedate_to_datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 from uuid import UUID
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from truebeat.server.services.mailbox import Mailbox
     from truebeat.server.services.notices import Notices
     from truebeat.server.services.tokens import Tokens
+    from truebeat.server.services.waiters import Waiters
     from truebeat.server.settings import Settings
     from truebeat.server.store.database import Database
     from truebeat.server.store.workspaces import WorkspaceRow
@@ -71,6 +73,7 @@ class A2AEndpoint:
         self,
         mailbox: Mailbox,
         notices: Notices,
+        waiters: Waiters,
         tokens: Tokens,
         leases: Leases,
         database: Database,
@@ -79,6 +82,7 @@ class A2AEndpoint:
     ) -> None:
         self._mailbox = mailbox
         self._notices = notices
+        self._waiters = waiters
         self._tokens = tokens
         self._leases = leases
         self._database = database
@@ -129,7 +133,6 @@ class A2AEndpoint:
             with _answered_to(body):
                 body = legacy.complete(body, caller.version)
             caller = replace(caller, legacy=True)
-        scope[KEY] = caller
         loaded, _ = await self._load()
 
         async def serve(receive: Receive, send: Send) -> None:
@@ -139,10 +142,26 @@ class A2AEndpoint:
             else:
                 await loaded.rest(scope, receive, send, below)
 
-        await while_connected(serve, content, receive, _activating(scope, send))
+        with ExitStack() as places:
+            scope[KEY] = replace(caller, wait=partial(self._wait, places, caller.principal))
+            await while_connected(serve, content, receive, _activating(scope, send))
+
+    def _wait(self, places: ExitStack, principal: Principal) -> None:
+        places.enter_context(self._waiters.place(principal))
 
     async def _direct(self, call: direct.Call, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
         """A plain SendMessage. Only one that takes long is ended when its client goes away."""
+        with ExitStack() as places:
+            if call.waits:
+                try:
+                    self._wait(places, caller.principal)
+                except Unavailable as error:
+                    response = (await self._load())[0].refused(error, call.id)
+                    await response(scope, receive, send)
+                    return
+            await self._plain(call, caller, scope, receive, send)
+
+    async def _plain(self, call: direct.Call, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
         asked = (caller.workspace_id, direct.new_task(call), caller.principal)
         key, client = caller.idempotency_key, caller.principal.workspace_id is None
         if call.waits:

@@ -74,8 +74,11 @@ class MailboxHandler(RequestHandler):
         """
         caller = _caller(context)
         history = requests.history_length(params.configuration)
+        waits = not (params.configuration.return_immediately or caller.itself)
+        if waits:
+            caller.wait()
         view = await self._send(params, caller)
-        if not (params.configuration.return_immediately or caller.itself) and may_follow(view):
+        if waits and may_follow(view):
             with suppress(Unavailable):  # it is accepted: an error would have the client send it again
                 view = await self._mailbox.wait(view.id, caller.principal)
         if (reply := views.message(view, legacy=caller.legacy)) is not None:
@@ -89,6 +92,7 @@ class MailboxHandler(RequestHandler):
         """Ends with the task, with a question, or when the agent becomes unable to take work: nobody waits in vain."""
         caller = _caller(context)
         history = requests.history_length(params.configuration)
+        caller.wait()
         view = await self._send(params, caller)
         yield views.task(view, history=history)
         if not may_follow(view):
@@ -150,12 +154,10 @@ class MailboxHandler(RequestHandler):
             after=params.page_token,
             limit=size,
             updated_after=requests.updated_after(params),
+            whole=bool(params.include_artifacts or history),
         )
-        found = page.tasks
-        if params.include_artifacts or history:
-            found = [await self._mailbox.get(view.id, caller.principal) for view in found]
         return pb.ListTasksResponse(
-            tasks=[views.task(view, history=history, artifacts=params.include_artifacts) for view in found],
+            tasks=[views.task(view, history=history, artifacts=params.include_artifacts) for view in page.tasks],
             next_page_token=page.next or "",
             page_size=size,
             total_size=page.total,
@@ -178,6 +180,7 @@ class MailboxHandler(RequestHandler):
         """
         caller = _caller(context)
         task_id = requests.task_id(params.id)
+        caller.wait()
         with self._notices.listen(task_id, caller.workspace_id) as listener:
             view = await self._view(task_id, caller)
             if view.final:

@@ -101,8 +101,11 @@ def endpoint(route: Route, services: Any, tokens: Tokens) -> Callable[[Request],
     async def answer(request: Request) -> Response:
         try:
             call = await _call(route, request, tokens)
-            work = handler(services, call)
-            reply = await (_while_connected(request, work) if getattr(call.query, "wait", 0) else work)
+            if _waits(call):
+                with services.waiters.place(call.by):
+                    reply = await _while_connected(request, handler(services, call))
+            else:
+                reply = await handler(services, call)
         except TruebeatError as error:
             return problem_response(error)
         except ClientDisconnect:
@@ -116,6 +119,11 @@ def endpoint(route: Route, services: Any, tokens: Tokens) -> Callable[[Request],
         return Response(msgspec.json.encode(reply), route.status, media_type="application/json")
 
     return answer
+
+
+def _waits(call: Call) -> bool:
+    """It was asked to answer later than it could."""
+    return bool(getattr(call.query, "wait", 0) or getattr(call.body, "wait_seconds", 0))
 
 
 async def _while_connected(request: Request, work: Awaitable[Any]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from uuid import UUID
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from truebeat.server.main import Services
     from truebeat.server.services.mailbox import Mailbox
     from truebeat.server.services.tokens import Tokens
+    from truebeat.server.services.waiters import Waiters
 
 log = structlog.get_logger(__name__)
 
@@ -101,19 +103,26 @@ def _states(text: str) -> list[State]:
 class TaskStream:
     """The WebSocket endpoint; one update a text frame, until the last. What the client sends is ignored."""
 
-    def __init__(self, mailbox: Mailbox, tokens: Tokens) -> None:
+    def __init__(self, mailbox: Mailbox, tokens: Tokens, waiters: Waiters) -> None:
         self._mailbox = mailbox
         self._tokens = tokens
+        self._waiters = waiters
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         socket = WebSocket(scope, receive, send)
-        try:
-            principal, task_id, after = await self._asked(socket)
-            await self._mailbox.get(task_id, principal)
-        except TruebeatError as error:
-            await socket.send_denial_response(problem_response(error))
-            return
+        with ExitStack() as place:
+            try:
+                principal, task_id, after = await self._asked(socket)
+                place.enter_context(self._waiters.place(principal))
+                await self._mailbox.get(task_id, principal)
+            except TruebeatError as error:
+                await socket.send_denial_response(problem_response(error))
+                return
+            await self._stream(socket, principal, task_id, after)
+
+    async def _stream(self, socket: WebSocket, principal: Principal, task_id: UUID, after: int) -> None:
         await socket.accept()
+        scope = socket.scope
         sender = spawn(self._send(socket, principal, task_id, after), name="task stream")
         token = spawn(self._tokens.until_ended(authorization(scope["headers"])), name="task stream's token")
         reader = spawn(_until_gone(socket), name="task stream's client")

@@ -7,7 +7,16 @@ import os
 
 import httpx2
 
-from bench.harness import ADMIN, beat_request, free_port, load, median_of, scratch_postgres, server
+from bench.harness import (
+    ADMIN,
+    beat_request,
+    free_port,
+    load,
+    median_of,
+    processor_seconds,
+    scratch_postgres,
+    server,
+)
 
 CONNECTIONS = 16
 
@@ -32,24 +41,31 @@ def main() -> None:
     with scratch_postgres() as url:
         environment = {"TRUEBEAT_DATABASE_URL": url, "TRUEBEAT_ADMIN_TOKEN": ADMIN}
         ports = {target: free_port() for target in ("bare", "fastapi", "truebeat")}
-        with server("truebeat", ports["truebeat"], cores[0], environment):
+        with server("truebeat", ports["truebeat"], cores[0], environment) as truebeat:
             made = workspaces(ports["truebeat"])
             environment["BENCH_TOKENS"] = ",".join(f"{token}={workspace}" for workspace, token in made)
             with (
-                server("bare", ports["bare"], cores[0], environment),
-                server("fastapi", ports["fastapi"], cores[0], environment),
+                server("bare", ports["bare"], cores[0], environment) as bare,
+                server("fastapi", ports["fastapi"], cores[0], environment) as fastapi,
             ):
+                pids = {"bare": bare.pid, "fastapi": fastapi.pid, "truebeat": truebeat.pid}
                 rates: dict[str, list[float]] = {target: [] for target in ports}
+                spent: dict[str, list[float]] = {target: [] for target in ports}
                 for _ in range(options.rounds):
                     for target, port in ports.items():
                         requests = [beat_request(port, token, workspace) for workspace, token in made]
-                        rates[target].append(load(port, requests, options.seconds)[0])
+                        before = processor_seconds(pids[target])
+                        rate, count = load(port, requests, options.seconds)
+                        rates[target].append(rate)
+                        spent[target].append((processor_seconds(pids[target]) - before) / count * 1e6)
     for target, rounds in rates.items():
-        print(f"{target:9} {median_of(rounds):8.0f} beats/s   (rounds: {', '.join(f'{rate:.0f}' for rate in rounds)})")
-    to_bare = median_of([ours / bare for ours, bare in zip(rates["truebeat"], rates["bare"], strict=True)])
-    to_plain = median_of([ours / plain for ours, plain in zip(rates["truebeat"], rates["fastapi"], strict=True)])
-    print(f"ratio to bare ASGI     {to_bare:.2f}   (goal >= 0.85)")
-    print(f"ratio to plain FastAPI {to_plain:.2f}   (goal >= 2)")
+        print(f"{target:9} {median_of(rounds):8.0f} beats/s   (rounds: {', '.join(f'{rate:.0f}' for rate in rounds)}), "
+              f"{median_of(spent[target]):.1f} us of processor for one")  # fmt: skip
+    for other, name, goal in (("bare", "bare ASGI", 0.85), ("fastapi", "plain FastAPI", 2)):
+        pairs = zip(rates["truebeat"], rates[other], spent[other], spent["truebeat"], strict=True)
+        each = [(ours / theirs, its / mine) for ours, theirs, its, mine in pairs]
+        print(f"ratio to {name:13} {median_of([one[0] for one in each]):.2f} (goal >= {goal}); "
+              f"by the processor time of one {median_of([one[1] for one in each]):.2f}")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from truebeat.domain.health import (
     changes_nothing,
     created,
     judge,
+    plain_changes_nothing,
     rejects_work,
     takes_work,
 )
@@ -71,6 +72,9 @@ class Judged(RuleBasedStateMachine):
         if isinstance(observation, Beat):
             if changes_nothing(before, observation):
                 assert after is before
+            plain = Beat(observation.runtime_state or "", observation.error_rate or 0.0)
+            quickly = plain_changes_nothing(before, plain.runtime_state, plain.error_rate)
+            assert quickly is changes_nothing(before, plain)
             if observation.runtime_state == "wedged" and not self.ever_removed:
                 fenced = observation.generation is not None and observation.generation < before.generation
                 assert fenced or after.open(Symptom.WEDGED)

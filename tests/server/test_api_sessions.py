@@ -172,3 +172,10 @@ async def test_without_a_bundle_the_page_says_how_to_get_one(tmp_path):
         answer = await client.get("/")
         assert answer.status_code == 503
         assert "npm run build" in answer.text
+
+
+@pytest.mark.parametrize(("scheme", "secure"), [("https", True), ("http", False)])
+async def test_behind_a_proxy_that_speaks_tls_the_cookie_is_for_tls_only(browser, admin_token, scheme, secure):
+    answer = await browser.post("/session", json={"token": admin_token}, headers={"X-Forwarded-Proto": scheme})
+    assert answer.status_code == 201
+    assert ("secure" in answer.headers["set-cookie"].lower()) is secure

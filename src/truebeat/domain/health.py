@@ -269,6 +269,16 @@ def changes_nothing(record: Record, beat: Beat) -> bool:
     )
 
 
+def plain_changes_nothing(record: Record, runtime_state: str, error_rate: float) -> bool:
+    """The same for a beat of no generation and without evidence, before it is made an observation."""
+    return (
+        not record.conditions
+        and record.awaiting_above < 0
+        and runtime_state != WEDGED_STATE
+        and error_rate < ERRORS_OPEN_AT
+    )
+
+
 def _judge_beat(conditions: _Conditions, beat: Beat, *, fulfils_restart: bool) -> None:
     # A plain HTTP beat is a first beat whatever it says; a supervisor beats before its worker can: an answer counts.
     if fulfils_restart and (beat.generation is None or beat.runtime_state in {"", WEDGED_STATE}):

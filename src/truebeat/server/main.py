@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from truebeat.errors import Conflict, Invalid, TruebeatError
 from truebeat.protocol import paths
@@ -210,6 +212,15 @@ class App:
             exception_handlers={HTTPException: from_starlette, Exception: from_starlette},
         )
 
+        async def others(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "http" and scope["method"] == "POST" and (found := _A2A_PATH.fullmatch(scope["path"])):
+                await self.a2a({**scope, "path_params": {"workspace_id": found[1]}}, receive, send)
+            else:
+                await router(scope, receive, send)
+
+        # What a trusted proxy says of its client, which no beat's answer depends on.
+        proxied: Any = ProxyHeadersMiddleware(others, os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1"))
+
         async def asgi(scope: Scope, receive: Receive, send: Send) -> None:
             # The hot paths, found before any routing: most requests by far are beats, then messages by A2A.
             if scope["type"] == "http" and scope["path"] == paths.HEARTBEAT and scope["method"] == "POST":
@@ -219,12 +230,8 @@ class App:
                     await problem_response(Invalid("body: nested too deeply"))(scope, receive, send)
                 except Exception as error:
                     await unexpected_response(error, "POST " + paths.HEARTBEAT)(scope, receive, send)
-            elif (
-                scope["type"] == "http" and scope["method"] == "POST" and (found := _A2A_PATH.fullmatch(scope["path"]))
-            ):
-                await self.a2a({**scope, "path_params": {"workspace_id": found[1]}}, receive, send)
             else:
-                await router(scope, receive, send)
+                await proxied(scope, receive, send)
 
         return asgi
 

@@ -202,6 +202,7 @@ async def _listen(app: App, host: str, port: int, ready: Callable[[str], None] |
         ws_max_size=FRAME_LIMIT,
         ws_per_message_deflate=False,
         lifespan="off",
+        proxy_headers=False,  # main.py applies them, where they matter
         access_log=False,
         log_config=None,
         server_header=False,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 
 from truebeat.domain import health, phases
-from truebeat.domain.health import Symptom, changes_nothing
+from truebeat.domain.health import Symptom, changes_nothing, plain_changes_nothing
 from truebeat.errors import Gone, NotFound
 from truebeat.protocol.resources import SAMPLE_ERROR_LIMIT
 from truebeat.server.leases import Told
@@ -46,7 +46,7 @@ class Heartbeats:
     def accept(self, lease: Lease, beat: Heartbeat) -> health.Beat | None:
         """Stamp an HTTP beat. Returns the observation if it changes something, to be given to `settle`; else None."""
         lease.active_tasks = beat.active_tasks
-        lease.current_task = clean(beat.current_task)
+        lease.current_task = clean(beat.current_task) if beat.current_task else ""
         if is_supervised(lease):
             # What its agent says over HTTP is for people. It proves nothing, and hides neither a wedge nor a dead
             # supervisor.
@@ -54,12 +54,13 @@ class Heartbeats:
         lease.plain = lease.record.generation > 0
         state = "" if beat.runtime_state is UNSET or beat.runtime_state is None else beat.runtime_state
         lease.uptime_seconds = beat.uptime_seconds
-        lease.runtime_state = clean(state)
+        lease.runtime_state = clean(state) if state else ""
         lease.error_rate = beat.error_rate
-        lease.sample_error = clean(beat.sample_error)
+        lease.sample_error = clean(beat.sample_error) if beat.sample_error else ""
         self._leases.stamp(lease, self._clock.monotonic(), self._clock.now())
-        observation = health.Beat(state, beat.error_rate, lease.sample_error)
-        return None if not lease.pending and changes_nothing(lease.record, observation) else observation
+        if not lease.pending and plain_changes_nothing(lease.record, state, beat.error_rate):
+            return None
+        return health.Beat(state, beat.error_rate, lease.sample_error)
 
     async def settle(self, lease: Lease, observation: health.Observation) -> None:
         """Judge it and write what it changed."""

@@ -8,6 +8,7 @@ import secrets
 import signal
 import socket
 import sys
+import threading
 from pathlib import Path  # noqa: TC003 - read at run time by the command line
 from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
@@ -21,6 +22,8 @@ from truebeat.cli.output import console, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from truebeat.server.store.embedded import EmbeddedPostgres
 
 _NOT_FOR_WORKSPACES: Final = {"TRUEBEAT_ADMIN_TOKEN", "TRUEBEAT_DATABASE_URL", "TRUEBEAT_TOKEN_FILE"}
 
@@ -56,14 +59,32 @@ def up(
 
 
 def _run(directory: Path, host: str, port: int, fleet: Fleet, *, json: bool) -> None:
+    from truebeat.server.store.embedded import EmbeddedPostgres
+
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    postgres = EmbeddedPostgres(directory)
+    # It takes as long to start as the server's modules take to import.
+    early = threading.Thread(target=_start_early, args=(postgres,), name="early PostgreSQL")
+    early.start()
+    try:
+        _serve(postgres, directory, host, port, fleet, json=json)
+    finally:
+        early.join()
+        postgres.stop()
+
+
+def _start_early(postgres: EmbeddedPostgres) -> None:
+    with contextlib.suppress(Exception):  # the server starts it again, and tells why that fails
+        postgres.start()
+
+
+def _serve(postgres: EmbeddedPostgres, directory: Path, host: str, port: int, fleet: Fleet, *, json: bool) -> None:
     from truebeat.server import logs
     from truebeat.server.serve import run
     from truebeat.server.settings import Settings
-    from truebeat.server.store.embedded import EmbeddedPostgres
 
     logs.configure("warning")
 
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     token = admin_token(directory)
     settings = Settings.from_env({**os.environ, "TRUEBEAT_DATABASE_URL": "", "TRUEBEAT_ADMIN_TOKEN": token})
     running = Running(directory / "logs")
@@ -77,7 +98,7 @@ def _run(directory: Path, host: str, port: int, fleet: Fleet, *, json: bool) -> 
 
     try:
         # It starts PostgreSQL, starts it again when it dies, brings the schema up, and stops it at the end.
-        run(settings, host, port, embedded=EmbeddedPostgres(directory), ready=ready)
+        run(settings, host, port, embedded=postgres, ready=ready)
     finally:
         running.stop()
         connection.forget(directory, os.getpid())

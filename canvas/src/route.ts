@@ -10,13 +10,9 @@ export interface Point {
   y: number;
 }
 
-export interface Spot extends Point {
-  block: string;
-}
-
 export interface Route {
   points: readonly Point[];
-  /** in the middle of the way: where its words stand */
+  /** where its words stand: between the rows, so that they hide little of the cards */
   middle: Point;
 }
 
@@ -26,14 +22,13 @@ const LANES = 5;
 const LANE = 3;
 
 /** `id` decides the lane: two edges of the same way seldom lie on each other, and none changes its lane. */
-export function route(from: Spot, to: Spot, id: string): Route {
+export function route(from: Point, to: Point, id: string): Route {
   const lane = laneOf(id);
-  const points =
-    from.y === to.y && from.block === to.block ? inRow(from, to, lane) : acrossRows(from, to, lane);
-  return { points, middle: middleOf(points) };
+  const points = from.y === to.y ? inRow(from, to, lane) : acrossRows(from, to, lane);
+  return { points, middle: middleOf(points, from) };
 }
 
-function inRow(from: Spot, to: Spot, lane: number): Point[] {
+function inRow(from: Point, to: Point, lane: number): Point[] {
   const right = to.x > from.x;
   if (Math.abs(to.x - from.x) === CARD.width + GAP.x) {
     const y = from.y + CARD.height / 2 + lane * 4;
@@ -54,8 +49,8 @@ function inRow(from: Spot, to: Spot, lane: number): Point[] {
   ];
 }
 
-function acrossRows(from: Spot, to: Spot, lane: number): Point[] {
-  const down = to.y > from.y || (to.y === from.y && to.x > from.x);
+function acrossRows(from: Point, to: Point, lane: number): Point[] {
+  const down = to.y > from.y;
   const start = centre(from) + lane * 6;
   const end = centre(to) + lane * 6;
   const leave = { x: start, y: down ? from.y + CARD.height : from.y };
@@ -77,7 +72,7 @@ function acrossRows(from: Spot, to: Spot, lane: number): Point[] {
   ];
 }
 
-function centre(spot: Spot): number {
+function centre(spot: Point): number {
   return spot.x + CARD.width / 2;
 }
 
@@ -88,18 +83,16 @@ function laneOf(id: string): number {
   return ((Math.abs(hash) % LANES) - (LANES - 1) / 2) * LANE;
 }
 
-function middleOf(points: readonly Point[]): Point {
-  const lengths = points.slice(1).map((point, index) => distance(point, points[index] as Point));
-  let left = lengths.reduce((sum, one) => sum + one, 0) / 2;
-  for (const [index, length] of lengths.entries()) {
-    const [start, end] = [points[index] as Point, points[index + 1] as Point];
-    if (left <= length) {
-      const share = length === 0 ? 0 : left / length;
-      return { x: start.x + (end.x - start.x) * share, y: start.y + (end.y - start.y) * share };
-    }
-    left -= length;
+/** In the middle of its longest way along a gutter; a hop to the neighbour has none, so above the two cards. */
+function middleOf(points: readonly Point[], from: Point): Point {
+  let [best, longest] = [{ x: (points[0] as Point).x, y: from.y - GAP.y / 2 }, -1];
+  for (const [index, end] of points.slice(1).entries()) {
+    const start = points[index] as Point;
+    if (start.y !== end.y || Math.abs(end.x - start.x) <= longest) continue;
+    longest = Math.abs(end.x - start.x);
+    best = { x: (start.x + end.x) / 2, y: points.length === 2 ? best.y : start.y };
   }
-  return points.at(-1) as Point;
+  return best;
 }
 
 function distance(one: Point, other: Point): number {

@@ -54,7 +54,8 @@ describe("the way of an edge", () => {
               [card.y, card.y + CARD.height].includes(point.y));
           expect(inX && inY && onEdge, `${from}>${to}`).toBe(true);
         }
-        expect(Number.isFinite(middle.x) && Number.isFinite(middle.y)).toBe(true);
+        const gutter = [...layout.places.values()].every((card) => !crosses(middle, middle, card));
+        expect(gutter, `the words of ${from}>${to} stand on a card`).toBe(true);
         expect(pathOf(points)).toMatch(/^M[-\d.]+ [-\d.]+(L[-\d.]+ [-\d.]+(Q[-\d. ]+)?)+$/);
       }
     }

@@ -15,8 +15,8 @@ const LISTS: Record<TaskList, string> = { all: "Asked of it", open: "Open", aske
 const OPEN = "submitted,working,input-required,auth-required";
 /** tasks of a page; the API gives no more at once */
 const PAGE = 200;
-/** delegations that the API gives at once at most */
-const DELEGATIONS = 500;
+/** delegations that are shown: the newest */
+const DELEGATIONS = 200;
 
 export function Tasks({ workspace }: { workspace: WorkspaceView }) {
   const { detail, tasks: list } = useSpot();

@@ -56,7 +56,7 @@ function Node({ node, drawn }: { node: TraceNode; drawn: Drawn }) {
       >
         <bdi className="trace-name">{node.workspace_name}</bdi>
         <TaskPill state={node.state} />
-        <span className="row-text">{node.wake ? <em>woken with results</em> : node.summary}</span>
+        <span className="row-text">{node.wake ? <em>{wakeOf(node)}</em> : node.summary}</span>
         {bar && <Span bar={bar} open={!final(node.state)} />}
         <span className="dim trace-times">{times(node, drawn.later)}</span>
       </button>
@@ -83,6 +83,10 @@ function Span({ bar, open }: { bar: Bar; open: boolean }) {
       <span className={`trace-worked${open ? " is-open" : ""}`} style={{ width: percent(bar.worked) }} />
     </span>
   );
+}
+
+function wakeOf(node: TraceNode): string {
+  return node.begun_at ? "woken with results" : "to be woken with results";
 }
 
 function times(node: TraceNode, later: number): string {

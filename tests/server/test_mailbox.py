@@ -64,6 +64,18 @@ async def test_a_wait_in_vain_is_no_wait(stand, ada):
             assert json.loads(await stream.recv())["kind"] == "unavailable"
 
 
+async def test_whoever_watches_what_waits_is_told_its_place_in_the_queue(stand, ada):
+    async with stand.dial(*ada) as link:
+        await link.beat()
+        await link.beat(**WEDGED)
+        tasks = [await stand.send(ada[0], text) for text in ("first", "second", "third")]
+        for place, task in enumerate(tasks, start=1):
+            async with stand.watch(task["id"]) as stream:
+                while (told := json.loads(await stream.recv()))["kind"] != "unavailable":
+                    pass
+            assert told["availability"]["position"] == place
+
+
 async def test_a_lost_link_ends_the_wait_when_it_counts_as_lost(start_server, settings):
     import dataclasses
 

@@ -188,6 +188,8 @@ export interface WorkspacePage {
   workspaces: WorkspaceView[];
   seq: number;
   next: string | null;
+  at: string | null;
+  unsure: string;
 }
 
 export interface RestartReply {
@@ -227,6 +229,12 @@ export interface Event {
 export interface EventPage {
   events: Event[];
   seq: number;
+}
+
+export interface Pulse {
+  at: string;
+  seq: number;
+  unsure: string;
 }
 
 export interface IncidentDetail {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -14,9 +15,9 @@ from truebeat.clock import SystemClock
 from truebeat.domain.access import Principal, Role
 from truebeat.errors import Forbidden, Gone
 from truebeat.server.services import events as event_service
-from truebeat.server.services.events import EventLog
+from truebeat.server.services.events import EventLog, Pulsing
 from truebeat.server.store import events as event_store
-from truebeat.server.store.events import NewEvent
+from truebeat.server.store.events import FLEET, NewEvent
 
 MEMBER = Principal(Role.MEMBER, "m")
 VIEWER = Principal(Role.VIEWER, "v")
@@ -256,3 +257,70 @@ async def test_events_of_one_workspace(api):
     assert (await api("GET", f"/events?workspace_id={ada}", bobs_token)).status_code == 403
     assert (await api("GET", f"/events?workspace_id={bob}", bobs_token)).status_code == 200
     assert (await api("GET", "/events?workspace_id=nonsense")).status_code == 422
+
+
+async def test_a_stream_that_asks_for_it_says_when_everything_was_told_and_that_it_lives(live):
+    created = (await post(live, "/workspaces", name="ada")).json()
+    async with asyncio.timeout(20), dial(live, "/events?since=0&pulse=0.1") as socket, dial(live) as quiet:
+        first = json.loads(await socket.recv())
+        assert (first["type"], first["seq"]) == ("WORKSPACE_PROVISIONING", 1)
+        for _ in range(3):
+            pulse = json.loads(await socket.recv())
+            assert (pulse["type"], pulse["seq"], pulse["unsure"]) == ("pulse", 1, "")
+            assert abs(datetime.fromisoformat(pulse["at"]) - SystemClock().now()) < timedelta(seconds=20)
+        await post(live, "/registry/heartbeat", created["token"], workspace_id=created["workspace"]["id"])
+        frames = [json.loads(await socket.recv())]
+        while frames[-1]["type"] == "pulse":
+            frames.append(json.loads(await socket.recv()))
+        assert frames[-1]["type"] == "WORKSPACE_ONLINE"
+        assert json.loads(await quiet.recv())["type"] == "WORKSPACE_ONLINE", "whoever did not ask gets events only"
+    async with asyncio.timeout(20), dial(live, "/events?pulse=0") as socket:
+        assert json.loads(await socket.recv())["code"] == "invalid"
+
+
+async def test_pulses_come_to_one_whom_no_event_concerns(log, database):
+    mine = str(SOME)
+    stream = await log.subscribe(
+        0, Principal(Role.WORKSPACE, "w", mine), Pulsing(0.05, lambda seq: b'{"seq": %d}' % seq)
+    )
+    assert await take(stream, 1) == [{"seq": 0}]
+    for number in range(1, 5):
+        told = asyncio.create_task(take(stream, 1))
+        log.publish(await write(database))
+        assert (await told)[0]["seq"] <= number
+    log.publish(await write(database, workspace_id=SOME))
+    frames = await take(stream, 1)
+    while "type" not in frames[-1]:
+        frames += await take(stream, 1)
+    assert frames[-1]["seq"] == 5
+
+
+async def test_a_server_that_follows_another_says_since_when_nobody_watched(database):
+    first = EventLog(database)
+    await first.begin_watch(SystemClock().now())
+    assert (await first.read(0, 10, MEMBER)).events == [], "nobody watched before it"
+    [last] = await write(database)
+    now = last.at + timedelta(hours=1)
+    await EventLog(database).begin_watch(now)
+    page = await first.read_back(100, 10, MEMBER, FLEET)
+    assert [(one.type, one.at) for one in page.events] == [("WORKSPACE_DEGRADED", last.at), ("WATCH_BEGAN", now)]
+    assert datetime.fromisoformat(page.events[1].payload["unwatched_since"]) == last.at
+    await EventLog(database).begin_watch(last.at - timedelta(hours=1))  # a clock that was set back
+    [again] = (await first.read(2, 10, MEMBER, FLEET)).events
+    assert datetime.fromisoformat(again.payload["unwatched_since"]) == again.at
+
+
+async def test_events_of_no_workspace(api, log, database):
+    await write(database, workspace_id=SOME)
+    await write(database)
+    for query in ({"fleet": True}, {"fleet": True, "before": 100}):
+        assert [e["seq"] for e in (await api("GET", "/events", params=query)).json()["events"]] == [2]
+    assert (await api("GET", "/events", params={"fleet": True, "workspace_id": str(SOME)})).status_code == 422
+    with pytest.raises(Forbidden):
+        await log.read(0, 10, Principal(Role.WORKSPACE, "w", str(SOME)), FLEET)
+
+
+async def test_answers_are_kept_by_nobody_and_are_what_they_say(api):
+    for path in ("/workspaces", "/events", "/workspaces/nonsense"):
+        headers = (await api("GET", path)).headers
+        assert (headers["cache-control"], headers["x-content-type-options"]) == ("no-store", "nosniff"), path

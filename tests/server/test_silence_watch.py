@@ -128,7 +128,7 @@ async def test_mass_silence_is_the_servers_own_problem_until_it_ends(rig):
         lease.stamped -= number / 2  # they beat at different moments; the first lease ends long before the last
     await rig.pass_time(LEASE * 2)
     assert rig.accused == []
-    assert "20 of 20" in rig.watch.suspended
+    assert "20 of 20" in rig.watch.suspended == rig.watch.unsure()
     rig.beat(*fleet[1:])
     await rig.pass_time(2, beating=fleet[1:])
     assert rig.watch.suspended == ""
@@ -206,3 +206,11 @@ async def test_nobody_is_accused_of_an_outage_of_the_database(rig):
     assert rig.watch.suspended == ""
     await rig.pass_time(30, beating=fleet, step=0.4)
     assert rig.accused == [one.id]
+
+
+async def test_without_its_database_the_server_is_unsure(rig):
+    assert rig.watch.unsure() == ""
+    rig.leases.doubt.lost(rig.clock.monotonic())
+    assert "database" in rig.watch.unsure()
+    rig.leases.doubt.works(rig.clock.monotonic())
+    assert rig.watch.unsure() == ""

@@ -30,6 +30,7 @@ _MESSAGES: Final = (
     resources.Problem,
     events.Event,
     events.EventPage,
+    events.Pulse,
     incidents.IncidentDetail,
     incidents.IncidentView,
     incidents.IncidentPage,

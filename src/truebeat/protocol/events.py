@@ -22,7 +22,8 @@ class Event(Struct, kw_only=True):
     notification_id, delegation_id, type, message, link}; NOTIFICATION_READ, of no workspace: {notification_id, older},
     with `older` all before it too. TASK_RESULT_REFUSED: a result that counts for nothing.
     EXPIRY_SUSPENDED and EXPIRY_RESUMED, of no workspace: so many are silent together that the server suspects itself;
-    payload {silent, watched}.
+    payload {silent, watched, reason}. WATCH_BEGAN, of no workspace: a server began to watch, and from `unwatched_since`
+    (ISO 8601), the last sign that one did, until then nobody watched.
     cause: the observation that did it (beat, lease_expired, ...), or who ordered it.
     """
 
@@ -32,6 +33,17 @@ class Event(Struct, kw_only=True):
     workspace_id: UUID | None
     payload: dict[str, Any]
     cause: str
+
+
+class Pulse(Struct, kw_only=True, tag="pulse"):
+    """A frame of a stream that asked for it (`pulse`): all up to the event `seq` was sent, and the server is alive.
+
+    at: by the server's clock. unsure: why no status may be believed now; "" normally.
+    """
+
+    at: datetime
+    seq: int
+    unsure: str
 
 
 class EventPage(Struct, kw_only=True):

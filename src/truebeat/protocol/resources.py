@@ -121,11 +121,17 @@ class WorkspaceView(Struct, kw_only=True):
 
 
 class WorkspacePage(Struct, kw_only=True):
-    """GET /workspaces: by name; `seq` is the event the list is current to; `next` is the `after` of the next page."""
+    """GET /workspaces: by name; `seq` is the event the list is current to; `next` is the `after` of the next page.
+
+    at: by the server's clock, None from one that does not say it. unsure: why no status may be believed now (so many
+    are silent together that the server suspects itself, or its database does not answer); "" normally.
+    """
 
     workspaces: list[WorkspaceView]
     seq: int
     next: str | None = None
+    at: datetime | None = None
+    unsure: str = ""
 
 
 class CreatedWorkspace(Struct, kw_only=True):

@@ -146,6 +146,7 @@ class App:
         self.task_rescuer = TaskRescuer(database, self.ledger, clock)
         self.duties = Duties(clock)
         self.silence_watch = SilenceWatch(self.leases, self.health, clock)
+        self.workspaces.unsure = self.silence_watch.unsure
         self.lease_flusher = LeaseFlusher(database, self.leases, clock)
         self.event_pruner = EventPruner(database, clock, retention=settings.event_retention)
         self.task_pruner = TaskPruner(database, clock, retention=settings.task_retention)
@@ -204,7 +205,7 @@ class App:
             ("GET", paths.A2A_BELOW): self.a2a,
             ("POST", paths.A2A_BELOW): self.a2a,
             ("DELETE", paths.A2A_BELOW): self.a2a,
-            ("WS", paths.EVENTS): EventStream(self.events, self.tokens),
+            ("WS", paths.EVENTS): EventStream(self.events, self.tokens, self.silence_watch.unsure, self._clock),
             ("WS", paths.TASK_UPDATES): TaskStream(self.mailbox, self.tokens, self.waiters),
         }
         router = Starlette(
@@ -242,6 +243,7 @@ class App:
             if reason := await self._migrations():
                 raise Conflict(f"{reason}; run: truebeat migrate up")
             await self._load()
+            await self.events.begin_watch(self._clock.now())
             await self.events.start()
             await self.ledger.start()
             await self.tokens.start(self.settings.admin_token)

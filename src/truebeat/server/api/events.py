@@ -13,13 +13,19 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from truebeat.domain.access import Permission
 from truebeat.errors import Invalid, TruebeatError, Unauthenticated
+from truebeat.protocol.events import Pulse
 from truebeat.server.api.call import authorization, permit
 from truebeat.server.api.problems import problem
 from truebeat.server.background.tasks import spawn
+from truebeat.server.services.events import Pulsing
+from truebeat.server.store.events import FLEET
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import Receive, Scope, Send
 
+    from truebeat.clock import Clock
     from truebeat.protocol.events import EventPage
     from truebeat.server.api.call import Call
     from truebeat.server.main import Services
@@ -34,19 +40,24 @@ CLOSE_RESTART: Final = 1012
 
 class EventsQuery(Struct, kw_only=True):
     """`since` is the `seq` of the last event that was seen; `workspace_id`: of that one only. `before`: the last ones
-    before that `seq`, instead of the first after `since`; also oldest first, and as far back as the log goes.
+    before that `seq`, instead of the first after `since`; also oldest first, and as far back as the log goes. `fleet`:
+    only those of no workspace.
     """
 
     since: Annotated[int, Meta(ge=0, le=2**62)] = 0
     before: Annotated[int, Meta(ge=0, le=2**62)] | None = None
     workspace_id: UUID | None = None
+    fleet: bool = False
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
 
 
 class StreamQuery(Struct, kw_only=True):
-    """Without `since` the stream begins now."""
+    """Without `since` the stream begins now. `pulse`: seconds; when everything was told, and so often after that, a
+    frame {"type": "pulse"} says so.
+    """
 
     since: Annotated[int, Meta(ge=0, le=2**62)] | None = None
+    pulse: Annotated[float, Meta(ge=0.1, le=60)] | None = None
 
 
 class ErrorFrame(Struct, kw_only=True, tag="error"):
@@ -60,17 +71,23 @@ class ErrorFrame(Struct, kw_only=True, tag="error"):
 
 async def read(services: Services, call: Call) -> EventPage:
     query: EventsQuery = call.query
+    if query.fleet and query.workspace_id is not None:
+        raise Invalid("query: events of no workspace (fleet) and of one (workspace_id) exclude each other")
+    whose = FLEET if query.fleet else query.workspace_id
     if query.before is not None:
-        return await services.events.read_back(query.before, query.limit, call.by, query.workspace_id)
-    return await services.events.read(query.since, query.limit, call.by, query.workspace_id)
+        return await services.events.read_back(query.before, query.limit, call.by, whose)
+    return await services.events.read(query.since, query.limit, call.by, whose)
 
 
 class EventStream:
     """The WebSocket endpoint; one event a text frame. What the client sends is ignored."""
 
-    def __init__(self, events: EventLog, tokens: Tokens) -> None:
+    def __init__(self, events: EventLog, tokens: Tokens, unsure: Callable[[], str], clock: Clock) -> None:
+        """`unsure` says why no status may be believed now, or "" ."""
         self._events = events
         self._tokens = tokens
+        self._unsure = unsure
+        self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         socket = WebSocket(scope, receive, send)
@@ -110,7 +127,11 @@ class EventStream:
             query = msgspec.convert(dict(socket.query_params), StreamQuery, strict=False)
         except msgspec.ValidationError as error:
             raise Invalid(f"query: {error}") from None
-        return await self._events.subscribe(query.since, principal)
+        pulse = None if query.pulse is None else Pulsing(query.pulse, self._pulse)
+        return await self._events.subscribe(query.since, principal, pulse)
+
+    def _pulse(self, seq: int) -> bytes:
+        return msgspec.json.encode(Pulse(at=self._clock.now(), seq=seq, unsure=self._unsure()))
 
 
 def _first(errors: BaseExceptionGroup[TruebeatError]) -> TruebeatError:

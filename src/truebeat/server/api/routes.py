@@ -162,7 +162,8 @@ ROUTES: Final = (
           "Events after `since`, oldest first; 410 when those were pruned",
           query=events.EventsQuery, reply=EventPage),
     Route("WS", paths.EVENTS, SEE, None,
-          "One event a text frame, from after `since` (default: from now); closes with 4410 when those were pruned"),
+          "One event a text frame, from after `since` (default: from now); closes with 4410 when those were pruned. "
+          "With `pulse=SECONDS` a frame of the type pulse so often, with the server's time and why it is unsure"),
     Route("GET", paths.INCIDENTS, SEE, incidents.page,
           "Incidents, newest first; error texts only for those who may see them",
           query=incidents.IncidentsQuery, reply=IncidentPage),
@@ -202,6 +203,10 @@ ROUTES: Final = (
 # fmt: on
 
 
+#: of every answer: it holds for this asker and this moment, and is what it says it is
+PRIVATE: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+
+
 def build(services: Any, tokens_service: Tokens, bare: Mapping[tuple[str, str], ASGIApp]) -> list[BaseRoute]:
     """Starlette's routes. `bare` has the ASGI endpoint of each (method, path) that has no handler.
 
@@ -228,6 +233,8 @@ def _asgi(answer: Callable[[Any], Awaitable[Any]]) -> ASGIApp:
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         response = await answer(Request(scope, receive, send))
+        for name, value in PRIVATE.items():
+            response.headers.setdefault(name, value)
         await response(scope, receive, send)
 
     return app

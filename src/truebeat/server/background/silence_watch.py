@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -39,6 +39,12 @@ class SilenceWatch:
         self._suspended_at = 0.0
         #: monotonic time of the last look
         self.looked_at = clock.monotonic()
+
+    def unsure(self) -> str:
+        """Why no status may be believed now; "" normally."""
+        if self._leases.doubt.blind:
+            return "this server's database does not answer"
+        return self.suspended
 
     async def run(self) -> None:
         self.looked_at = self._clock.monotonic()
@@ -82,13 +88,14 @@ class SilenceWatch:
             self._leases.deadlines.retry(lease, now + RETRY)
 
     def _suspend(self, silent: int, watched: int, now: float) -> None:
-        if not self.suspended:
+        began = not self.suspended
+        self.suspended = f"{silent} of {watched} workspaces fell silent together; suspecting this server, not them"
+        if began:
             self._suspended_at = now
             log.error("mass silence: expiry is suspended, suspect this server's network", silent=silent, of=watched)
-            self._tell("EXPIRY_SUSPENDED", {"silent": silent, "watched": watched})
-        self.suspended = f"{silent} of {watched} workspaces fell silent together; suspecting this server, not them"
+            self._tell("EXPIRY_SUSPENDED", {"silent": silent, "watched": watched, "reason": self.suspended})
 
-    def _tell(self, event_type: str, payload: dict[str, int]) -> None:
+    def _tell(self, event_type: str, payload: dict[str, Any]) -> None:
         """Loudly: everybody who watches the fleet must know that silence is not being judged."""
         event = NewEvent(
             at=self._clock.now(), type=event_type, workspace_id=None, payload=payload, cause="silence_watch"

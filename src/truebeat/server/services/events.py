@@ -8,6 +8,7 @@ whenever an event does not follow the last one directly, the database is asked w
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -21,12 +22,15 @@ from truebeat.errors import Forbidden, Gone, TruebeatError
 from truebeat.protocol.events import Event, EventPage
 from truebeat.server.background.tasks import spawn
 from truebeat.server.store import events as event_store
+from truebeat.server.store.events import NewEvent
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+    from datetime import datetime
 
     from truebeat.domain.access import Principal
     from truebeat.server.store.database import Database
+    from truebeat.server.store.events import Fleet
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +52,24 @@ class _Kept:
     bare: bytes | None = None
 
 
+class Pulsing:
+    """When a stream that is caught up says so: at once, and then every `every` seconds."""
+
+    def __init__(self, every: float, frame: Callable[[int], bytes]) -> None:
+        """`frame` makes it, of the last event that was told."""
+        self._every = every
+        self._frame = frame
+        #: of the loop's time
+        self.next_at = 0.0
+
+    def due(self) -> bool:
+        return asyncio.get_running_loop().time() >= self.next_at
+
+    def frame(self, seq: int) -> bytes:
+        self.next_at = asyncio.get_running_loop().time() + self._every
+        return self._frame(seq)
+
+
 class EventLog:
     """One a server. `seq` is the last event that readers can have."""
 
@@ -63,6 +85,14 @@ class EventLog:
         self._filling: asyncio.Task[None] | None = None
         self._target = 0
         self._closed = False
+
+    async def begin_watch(self, now: datetime) -> None:
+        """Before `start`: if a server watched before, the log says since when none did (WATCH_BEGAN)."""
+        async with self._database.transaction() as connection:
+            if (sign := await event_store.last_sign(connection)) is not None:
+                payload = {"unwatched_since": min(sign, now).isoformat()}
+                began = NewEvent(at=now, type="WATCH_BEGAN", workspace_id=None, payload=payload, cause="start")
+                await event_store.append(connection, [began])
 
     async def start(self) -> None:
         """Begin after the last event on disk."""
@@ -123,7 +153,9 @@ class EventLog:
 
     # --- readers -----------------------------------------------------------------------------------------------------
 
-    async def read(self, since: int, limit: int, principal: Principal, workspace_id: UUID | None = None) -> EventPage:
+    async def read(
+        self, since: int, limit: int, principal: Principal, workspace_id: UUID | Fleet | None = None
+    ) -> EventPage:
         """Events after `since`, oldest first, as this principal may see them; of one workspace, or of all.
 
         Errors: Gone.
@@ -136,7 +168,7 @@ class EventLog:
         return EventPage(events=[shown(event, principal) for event in events], seq=max(last, since))
 
     async def read_back(
-        self, before: int, limit: int, principal: Principal, workspace_id: UUID | None = None
+        self, before: int, limit: int, principal: Principal, workspace_id: UUID | Fleet | None = None
     ) -> EventPage:
         """The last events before `before`, oldest first; as far back as the log goes, so never Gone."""
         whose = _whose(principal, workspace_id)
@@ -145,15 +177,20 @@ class EventLog:
             events = await event_store.before(connection, before, limit, whose)
         return EventPage(events=[shown(event, principal) for event in events], seq=last)
 
-    async def subscribe(self, since: int | None, principal: Principal) -> AsyncIterator[bytes]:
-        """A stream of JSON texts, from the event after `since`, or from now. Errors, also later: Gone, Unavailable."""
+    async def subscribe(
+        self, since: int | None, principal: Principal, pulse: Pulsing | None = None
+    ) -> AsyncIterator[bytes]:
+        """A stream of JSON texts, from the event after `since`, or from now; with `pulse` it never falls silent.
+
+        Errors, also later: Gone, Unavailable.
+        """
         cursor = self.seq if since is None else since
         if cursor < self._ring_after or cursor > self.seq:
             async with self._database.acquire() as connection:
                 await self._still_there(connection, cursor)
-        return self._stream(cursor, principal)
+        return self._stream(cursor, principal, pulse)
 
-    async def _stream(self, cursor: int, principal: Principal) -> AsyncIterator[bytes]:
+    async def _stream(self, cursor: int, principal: Principal, pulse: Pulsing | None) -> AsyncIterator[bytes]:
         only = principal.workspace_id if principal.role is Role.WORKSPACE else None
         details = principal.may(Permission.SEE_DETAILS) or only is not None
         while not self._closed:
@@ -169,12 +206,20 @@ class EventLog:
             # A copy of what is there now: the ring may be trimmed while the reader is slow.
             index = bisect_right(self._seqs, cursor)
             batch = self._ring[index : index + PAGE]
-            if not batch:
-                await self._arrived.wait()
+            if not batch and (pulse is None or not pulse.due()):
+                await self._arrival(None if pulse is None else pulse.next_at)
+            elif not batch and pulse is not None:
+                yield pulse.frame(cursor)
             for kept in batch:
                 cursor = kept.event.seq
                 if only is None or str(kept.event.workspace_id) == only:
                     yield kept.full if details else _bare(kept)
+
+    async def _arrival(self, until: float | None) -> None:
+        """The next events, or that moment of the loop's time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                await self._arrived.wait()
 
     async def _catch_up(self, cursor: int) -> list[Event]:
         async with self._database.acquire() as connection:
@@ -219,7 +264,7 @@ def _bare(kept: _Kept) -> bytes:
     return kept.bare
 
 
-def _whose(principal: Principal, wanted: UUID | None) -> UUID | None:
+def _whose(principal: Principal, wanted: UUID | Fleet | None) -> UUID | Fleet | None:
     """None: everybody's. Errors: Forbidden."""
     if principal.role is not Role.WORKSPACE:
         return wanted

@@ -30,6 +30,7 @@ from truebeat.server.store import workspaces as workspace_store
 from truebeat.server.store.workspaces import WorkspaceRow
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from truebeat.clock import Clock
@@ -61,6 +62,8 @@ class Workspaces:
         self._events = events
         self._health = health
         self._clock = clock
+        #: says why no status may be believed now, or ""
+        self.unsure: Callable[[], str] = str
 
     async def create(self, new: NewWorkspace) -> CreatedWorkspace:
         """With its first token: so nobody can claim it without one. Errors: Conflict, Invalid."""
@@ -135,6 +138,8 @@ class Workspaces:
             workspaces=[self._shown(row, principal) for row in rows],
             seq=seq,
             next=_cursor(rows[-1]) if len(rows) == limit else None,
+            at=self._clock.now(),
+            unsure=self.unsure(),
         )
 
     async def remove(self, workspace_id: UUID, by: str) -> None:

@@ -6,6 +6,7 @@ nothing below it.
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
 _SQL: Final = queries("events")
 #: key of the advisory lock under which events are numbered
 LOCK_KEY: Final = 7_483_202
+
+
+class Fleet(enum.Enum):
+    """In place of a workspace's id: the events of no workspace."""
+
+    FLEET = enum.auto()
+
+
+FLEET: Final = Fleet.FLEET
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +73,23 @@ def columns(events: Sequence[NewEvent]) -> tuple[list[Any], ...]:
     )
 
 
-async def since(conn: Any, seq: int, limit: int, workspace_id: UUID | None = None) -> list[Event]:
+async def since(conn: Any, seq: int, limit: int, workspace_id: UUID | Fleet | None = None) -> list[Event]:
     """Up to `limit` events after `seq`, oldest first; of one workspace if given."""
     if workspace_id is None:
         rows = await conn.fetch(_SQL["since"], seq, limit)
+    elif workspace_id is FLEET:
+        rows = await conn.fetch(_SQL["since_of_fleet"], seq, limit)
     else:
         rows = await conn.fetch(_SQL["since_of_workspace"], seq, limit, workspace_id)
     return [event(row) for row in rows]
 
 
-async def before(conn: Any, seq: int, limit: int, workspace_id: UUID | None = None) -> list[Event]:
+async def before(conn: Any, seq: int, limit: int, workspace_id: UUID | Fleet | None = None) -> list[Event]:
     """The last `limit` events before `seq`, oldest first; of one workspace if given."""
     if workspace_id is None:
         rows = await conn.fetch(_SQL["before"], seq, limit)
+    elif workspace_id is FLEET:
+        rows = await conn.fetch(_SQL["before_of_fleet"], seq, limit)
     else:
         rows = await conn.fetch(_SQL["before_of_workspace"], seq, limit, workspace_id)
     return [event(row) for row in reversed(rows)]
@@ -88,6 +102,12 @@ async def bounds(conn: Any) -> tuple[int, int]:
     """
     row = await conn.fetchrow(_SQL["bounds"])
     return row["first"], row["last"]
+
+
+async def last_sign(conn: Any) -> datetime | None:
+    """When something was last written that only a server that watches writes: an event or a beat; None: never."""
+    sign: datetime | None = await conn.fetchval(_SQL["last_sign"])
+    return sign
 
 
 async def prune(conn: Any, before: datetime) -> int:

@@ -29,6 +29,13 @@ WHERE workspace_id = $3 AND seq > $1
 ORDER BY seq
 LIMIT $2
 
+-- name: since_of_fleet
+SELECT seq, at, type, workspace_id, payload, cause
+FROM events
+WHERE workspace_id IS NULL AND seq > $1
+ORDER BY seq
+LIMIT $2
+
 -- name: before
 SELECT seq, at, type, workspace_id, payload, cause
 FROM events
@@ -42,6 +49,16 @@ FROM events
 WHERE workspace_id = $3 AND seq < $1
 ORDER BY seq DESC
 LIMIT $2
+
+-- name: before_of_fleet
+SELECT seq, at, type, workspace_id, payload, cause
+FROM events
+WHERE workspace_id IS NULL AND seq < $1
+ORDER BY seq DESC
+LIMIT $2
+
+-- name: last_sign
+SELECT greatest((SELECT at FROM events ORDER BY seq DESC LIMIT 1), (SELECT max(last_beat_at) FROM leases))
 
 -- name: bounds
 -- Everything from `first` to `last` is kept; 0, 0 while there never was an event.

@@ -13,7 +13,7 @@ from truebeat.server.store.database import encode_json
 from truebeat.server.store.sql import queries, storable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -40,6 +40,8 @@ class NewRow:
     priority: int
     on_interrupt: OnInterrupt
     at: datetime
+    #: nobody else knows its context yet, so nothing older is in it
+    alone: bool = False
 
 
 @dataclass(slots=True)
@@ -62,6 +64,8 @@ class HeldRow:
     reply_parts: list[dict[str, Any]] | None = None
     #: behind all that wait
     last: bool = False
+    #: when it was held another of its context was unfinished
+    shared: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +113,12 @@ class TaskRow:
 # --- writes, in the writer's transaction ------------------------------------------------------------------------------
 
 
-async def insert(conn: Any, rows: Sequence[NewRow], events: Sequence[NewEvent] = ()) -> list[Event]:
-    """In this order they wait; the first update of each comes with it. With events this is a transaction of its own."""
+async def insert(
+    conn: Any, rows: Sequence[NewRow], events: Sequence[NewEvent] = (), claimed: Mapping[UUID, int] | None = None
+) -> list[Event]:
+    """In this order they wait; the first update of each comes with it. `claimed`: the generation that has it already.
+    With events this is a transaction of its own.
+    """
     written = await conn.fetch(
         _SQL["insert"],
         [row.id for row in rows],
@@ -128,6 +136,7 @@ async def insert(conn: Any, rows: Sequence[NewRow], events: Sequence[NewEvent] =
         [row.at for row in rows],
         *event_store.columns(events),
         event_store.LOCK_KEY,
+        [claimed.get(row.id) if claimed else None for row in rows],
     )
     return [event_store.event(row) for row in written]
 
@@ -145,13 +154,16 @@ async def hold(conn: Any, ids: Collection[UUID]) -> dict[UUID, HeldRow]:
             row["updates"],
             row["streamed"],
             row["chunks"],
+            shared=row["shared"],
         )
         for row in await conn.fetch(_SQL["hold"], list(ids))
     }
 
 
 async def save(conn: Any, rows: Sequence[HeldRow], at: datetime) -> None:
-    """Rows that `hold` gave in the same transaction. Where one leaves its context's queue the next becomes the head."""
+    """Rows that `hold` gave in the same transaction, in which no task was inserted since. Where one leaves the queue of
+    its context the next becomes the head.
+    """
     tasks = [row.task for row in rows]
     await conn.execute(
         _SQL["save"],
@@ -175,7 +187,11 @@ async def save(conn: Any, rows: Sequence[HeldRow], at: datetime) -> None:
         [at] * len(rows),
         [row.chunks for row in rows],
     )
-    moved = {(row.workspace_id, row.context_id) for row in rows if row.last or row.task.state not in _UNFINISHED}
+    moved = {
+        (row.workspace_id, row.context_id)
+        for row in rows
+        if row.last or (row.shared and row.task.state not in _UNFINISHED)
+    }
     if moved:
         await conn.execute(_SQL["lead"], [one[0] for one in moved], [one[1] for one in moved])
 

@@ -1,27 +1,28 @@
 -- name: insert
 -- Many at once with the first update of each, in the order given: `place` is drawn in that order. The first of a context
 -- in which nothing is unfinished is its head (asked for by a subquery with a limit, which no planner turns into a scan of
--- all). With the events of
--- them, if any are given: then this is the whole transaction, under the event log's lock as events.sql describes it.
+-- all). One with a generation is claimed for it at once, as `claim` would. With the events of them, if any are given:
+-- then this is the whole transaction, under the event log's lock as events.sql describes it.
 WITH new AS (
     SELECT *
     FROM unnest(
         $1::uuid[], $2::uuid[], $3::text[], $4::smallint[], $5::text[], $6::text[], $7::text[], $8::text[],
-        $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[]
+        $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $20::bigint[]
     ) WITH ORDINALITY AS new (
         id, workspace_id, context_id, priority, on_interrupt, sender_kind, sender_id, sender_name,
-        text, parts, message, metadata, at, nth
+        text, parts, message, metadata, at, generation, nth
     )
 ),
 made AS (
     INSERT INTO tasks (
         id, workspace_id, context_id, priority, state, on_interrupt, sender_kind, sender_id, sender_name,
-        text, parts, message, metadata, updates, created_at, updated_at, head, bytes
+        text, parts, message, metadata, updates, created_at, updated_at, generation, attempt, head, bytes
     )
     SELECT
         new.id, new.workspace_id, new.context_id, new.priority, 'submitted', new.on_interrupt,
         new.sender_kind, new.sender_id, new.sender_name,
         new.text, new.parts::jsonb, new.message::jsonb, new.metadata::jsonb, 1, new.at, new.at,
+        new.generation, CASE WHEN new.generation IS NULL THEN 0 ELSE 1 END,
         row_number() OVER (PARTITION BY new.workspace_id, new.context_id ORDER BY new.nth) = 1
         AND coalesce(
             (
@@ -57,9 +58,22 @@ ORDER BY happened.nth
 RETURNING seq, at, type, workspace_id, payload, cause
 
 -- name: hold
--- What the life cycle needs to know; nobody else changes these until the transaction ends.
+-- What the life cycle needs to know; nobody else changes these until the transaction ends. shared: another of its context
+-- is unfinished.
 SELECT id, workspace_id, context_id, priority, state, on_interrupt, attempt, generation, begun, returned, reply, interrupted,
-    cancel_requested, reason, sender_kind, sender_id, sender_name, updates, streamed, chunks
+    cancel_requested, reason, sender_kind, sender_id, sender_name, updates, streamed, chunks,
+    coalesce(
+        (
+            SELECT true
+            FROM tasks AS other
+            WHERE other.workspace_id = tasks.workspace_id
+                AND other.context_id = tasks.context_id
+                AND other.state IN ('submitted', 'working')
+                AND other.id <> tasks.id
+            LIMIT 1
+        ),
+        false
+    ) AS shared
 FROM tasks
 WHERE id = ANY($1::uuid[])
 ORDER BY id

@@ -76,3 +76,31 @@ async def test_what_is_wrong_is_said(stand, capsys):
     assert await cli("delegate", "ada", "bob", "x", "--wait", "5") == Exit.UNAVAILABLE
     assert "kept" in capsys.readouterr().err
     assert bob
+
+
+async def test_a_question_and_an_unfinished_one_are_told_apart(stand, capsys):
+    ada, bob = await stand.workspace("ada"), await stand.workspace("bob")
+    async with stand.dial(*ada) as source, stand.dial(*bob) as target:
+        await source.beat()
+        await target.beat()
+        asked = asyncio.ensure_future(cli("delegate", "ada", "bob", "x", "--wait", "20"))
+        await target.finish(await target.receive("deliver"), "which [one]?", state="input-required")
+        assert await asked == Exit.ASKED
+        assert "bob asks ada, who is woken with the question: which [one]?" in capsys.readouterr().err
+        assert await cli("delegate", "ada", "bob", "y", "--wait", "0.2") == Exit.UNAVAILABLE
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert "bob has not ended it (" in err
+        assert "truebeat trace " in err
+        assert await cli("delegate", "ada", "bob", "z", "--wait", "0.2", "--json") == Exit.UNAVAILABLE
+        assert json.loads(capsys.readouterr().out)["status"] in {"pending", "in_progress"}
+
+
+async def test_why_it_waits_is_told_as_it_was_written(stand, capsys):
+    await stand.workspace("ada")
+    await stand.workspace("[bold]bob[/]")
+    assert await cli("delegate", "ada", "[bold]bob[/]", "x") == Exit.OK
+    out, err = capsys.readouterr()
+    assert len(out.strip()) == 36
+    assert "[bold]bob[/]" in err
+    assert "\\[" not in err

@@ -32,8 +32,9 @@ def canvas(*, json: Annotated[bool, Parameter(negative="")] = False) -> None:
         print(address)
 
 
-def login_address(url: str, admin_token: str) -> str:
+def login_address(url: str, admin_token: str, query: str = "") -> str:
     """The URL with a fresh code. Only the token that the server was started with makes codes that it takes."""
     from truebeat.protocol.login import login_url, make_code
 
-    return login_url(url, make_code(admin_token, SystemClock().now().timestamp(), secrets.token_bytes(16)))
+    code = make_code(admin_token, SystemClock().now().timestamp(), secrets.token_bytes(16))
+    return login_url(url, code, query)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from truebeat.cli import looks
 from truebeat.cli.connection import connect
 from truebeat.cli.exits import Exit
-from truebeat.cli.output import complain, console, marked, plain_text, print_json
+from truebeat.cli.output import complain, console, plain_text, print_json
 from truebeat.domain.delivery import State
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ def delegate(
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Let SOURCE delegate TEXT to TARGET. The result comes to SOURCE with its next turn; you may wait for it here too.
+
+    Without --wait the delegation's id is printed. With it the exit code is 0 for an answer, 1 if it failed or was
+    canceled, 6 if it has not ended, 7 if TARGET asks something; in each case it goes on.
 
     Parameters
     ----------
@@ -52,30 +57,38 @@ def delegate(
         # Not by wait_seconds: that would keep the result for this caller, and it is the source's.
         view = client.delegations.create(client.workspaces.find(source).id, new, key=key)
         if wait > 0:
-            view = client.delegations.get(view.delegation_id, wait=wait)
+            try:
+                view = client.delegations.get(view.delegation_id, wait=wait)
+            except KeyboardInterrupt:
+                complain(f"not waited for any longer; it goes on: truebeat trace {view.delegation_id}")
+                raise
+    code, problem = _outcome(view) if wait > 0 else (Exit.OK, _kept(view))
     if json:
         print_json(view)
-    elif wait <= 0:
-        console().print(str(view.delegation_id))
-        _tell_kept(view)
-    elif view.state.final or view.state.paused:
-        return _ended(view)
-    else:
-        _tell_kept(view)
-        complain(f"{view.state.value}; follow it: truebeat trace {view.delegation_id}")
-        return Exit.UNAVAILABLE
-    return Exit.OK
+        return code
+    if wait <= 0:
+        sys.stdout.write(f"{view.delegation_id}\n")
+    elif code is Exit.OK:
+        console().print("" if view.result is None else plain_text(view.result.text), markup=False)
+    if problem:
+        complain(problem)
+    return code
 
 
-def _ended(view: DelegationView) -> int:
+def _outcome(view: DelegationView) -> tuple[Exit, str]:
+    """Of one that was waited for: the exit code, and what is to be said of it, "" for an answer."""
     said = "" if view.result is None else view.result.text
     if view.state is State.COMPLETED:
-        console().print(plain_text(said), markup=False)
-        return Exit.OK
-    complain(f"{view.state.value}: {said or 'no reason was given'}")
-    return Exit.FAILURE
+        return Exit.OK, ""
+    if view.state.paused:
+        return Exit.ASKED, f"{view.target_name} asks {view.source_name}, who is woken with the question: {said}"
+    if view.state.final:
+        return Exit.FAILURE, f"{view.state.value}: {said or 'no reason was given'}"
+    why = _kept(view) or f"{view.target_name} has not ended it ({view.state.value})"
+    return Exit.UNAVAILABLE, f"{why}; follow it: truebeat trace {view.delegation_id}"
 
 
-def _tell_kept(view: DelegationView) -> None:
-    if view.availability is not None and not view.availability.able:
-        complain(f"kept: {marked(view.availability.reason)}")
+def _kept(view: DelegationView) -> str:
+    """Why it can't be worked on now, in a few words; "" if it can."""
+    facts = view.availability
+    return "" if facts is None or facts.able else f"{looks.status_text(facts.status)}: {facts.reason}"

@@ -79,6 +79,11 @@ def span(seconds: float) -> str:
     return f"{seconds / 86400:.0f} d"
 
 
+def glyph(wanted: str, stand_in: str) -> str:
+    """`wanted`, where the terminal's encoding has it."""
+    return wanted if _can_print(wanted) else stand_in
+
+
 def _can_print(glyph: str) -> bool:
     try:
         glyph.encode(sys.stdout.encoding or "ascii")

@@ -188,7 +188,8 @@ def _prepare(name: str, role: str, parent: str) -> tuple[str, UUID, dict[str, st
                 if not told:
                     complain(f"{error.message}; trying for {PATIENCE:.0f} s")
                     told = True
-                time.sleep(0.5)
+                # a parent of the same fleet is there in a moment
+                time.sleep(0.1 if isinstance(error, _NoParentError) else 0.5)
     environment = dict(os.environ)
     environment.pop("TRUEBEAT_ADMIN_TOKEN", None)
     if token_file is not None:

@@ -37,14 +37,27 @@ SWEEP_GRACE: Final = 2.0
 BEAT_INTERVAL: Final = 0.2
 _POLL: Final = 0.02
 
-AGENTS: Final = ("ada", "grace", "linus")
-AGENT_MODULE: Final = "truebeat.kit.agent"
-_MEMBER: Final = f"""
+#: who leads, who is stopped at work, and who goes on: a Python function, and two programs
+LEAD: Final = "ada"
+VICTIM: Final = "grace"
+OTHER: Final = "linus"
+AGENTS: Final = (LEAD, VICTIM, OTHER)
+_RUNTIME: Final = "truebeat.kit.counter"
+_LEADS: Final = f"""
 [[workspace]]
-name = "{{name}}"
+name = "{LEAD}"
+role = "leads"
+agent = "python"
+target = "truebeat.kit.lead:answer"
+"""
+_COUNTS: Final = f"""
+[[workspace]]
+name = "%s"
+role = "counts"
+parent = "{LEAD}"
 agent = "command"
-target = [{{python}}, "-m", "{AGENT_MODULE}", "{{name}}"]
-options = {{{{ mode = "ndjson", probe_interval = 0.3, probe_timeout = 0.5 }}}}
+target = [%s, "-m", "{_RUNTIME}"]
+options = {{ mode = "ndjson", probe_interval = 0.3, probe_timeout = 0.5 }}
 """
 
 
@@ -72,7 +85,8 @@ class Stage:
     def start(self) -> connection.Connection:
         """`truebeat up` with the small fleet; returns when it answers."""
         fleet = self.directory / "fleet.toml"
-        fleet.write_text("".join(_MEMBER.format(name=name, python=json.dumps(sys.executable)) for name in AGENTS))
+        counters = [_COUNTS % (name, json.dumps(sys.executable)) for name in (VICTIM, OTHER)]
+        fleet.write_text("".join([_LEADS, *counters]), encoding="utf-8")
         kept = {key: value for key, value in os.environ.items() if not key.startswith("TRUEBEAT_")}
         own = {MARKER: self.marker, PARENT: str(os.getpid()), "TRUEBEAT_BEAT_INTERVAL": str(BEAT_INTERVAL)}
         command = ["up", "--data-dir", str(self.directory), "--port", "0", "--fleet", str(fleet), "--json"]
@@ -166,6 +180,6 @@ def runtime_under(worker: int) -> psutil.Process | None:
     """The agent's runtime: the program that the worker holds."""
     with contextlib.suppress(psutil.Error):
         for child in psutil.Process(worker).children(recursive=True):
-            if AGENT_MODULE in child.cmdline():
+            if _RUNTIME in child.cmdline():
                 return child
     return None

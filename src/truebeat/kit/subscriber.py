@@ -43,6 +43,11 @@ class Subscriber:
         self._stream.close()
         self._thread.join(5)
 
+    def since(self, place: int) -> list[Arrival]:
+        """What arrived after the first `place` events, oldest first."""
+        with self._changed:
+            return self._arrived[place:]
+
     def of(self, workspace_id: UUID, after: float = 0.0) -> list[Arrival]:
         """What arrived of one workspace after that moment, oldest first."""
         with self._changed:

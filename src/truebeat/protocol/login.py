@@ -43,9 +43,9 @@ def code_bytes(code: str) -> bytes:
         return b""
 
 
-def login_url(server: str, code: str) -> str:
-    """Where a browser logs in with it."""
-    return f"{server}/#login={code}"
+def login_url(server: str, code: str, query: str = "") -> str:
+    """Where a browser logs in with it. `query`: what it then sees, as in the page's own addresses ("?workspace=…")."""
+    return f"{server}/{query}#login={code}"
 
 
 def _seal(admin_token: str, facts: bytes) -> bytes:

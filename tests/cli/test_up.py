@@ -1,67 +1,18 @@
-"""The programs themselves, as a person starts them: nothing may stay behind, whenever they are interrupted."""
+"""`truebeat up` as a person starts it: nothing may stay behind, however it ends."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import signal
 import socket
-import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
 
-import psutil
-import pytest
+sys.path.insert(0, str(Path(__file__).parent))
 
-DEADLINE = 60.0
-PROGRAM = [sys.executable, "-m", "truebeat.cli.main"]
+from program_stand import DEADLINE, call, left, place, start, until
 
-
-@pytest.fixture
-def place():
-    """A directory that marks every process started under it: it is their TMPDIR."""
-    with tempfile.TemporaryDirectory(prefix="truebeat-test-") as made:
-        yield Path(made).resolve()
-
-
-def start(place: Path, *arguments: str, **env: str) -> subprocess.Popen[str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("TRUEBEAT_")}
-    return subprocess.Popen(
-        [*PROGRAM, *arguments],
-        env={**kept, "TMPDIR": str(place), "PYTHONUNBUFFERED": "1", "TRUEBEAT_DATA_DIR": str(place / "data"), **env},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def call(place: Path, *arguments: str) -> tuple[int, str, str]:
-    with start(place, *arguments) as process:
-        out, err = process.communicate(timeout=DEADLINE)
-    return process.returncode, out, err
-
-
-def left(place: Path) -> list[str]:
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
-                continue
-            if process.environ().get("TMPDIR") == str(place) or str(place) in process.cwd():
-                found.append(f"{process.pid} {process.name()} {process.cmdline()}")
-    return found
-
-
-def until(condition, what: str):
-    deadline = time.monotonic() + DEADLINE
-    while not (found := condition()):
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
-    return found
+__all__ = ("place",)
 
 
 def fleet(place: Path) -> str:
@@ -151,43 +102,3 @@ def test_a_port_in_use_is_said_before_anything_is_started(place):
     assert (code, out) == (5, "")
     assert "choose another --port" in err
     assert not (place / "data").exists()
-
-
-def test_the_demo_tells_the_truth_in_numbers(place):
-    code, out, err = call(place, "demo", "--json")
-    assert (code, err) == (0, "")
-    times = json.loads(out)
-    assert 0 < times["degraded_seen"] < 7
-    assert times["degraded_seen"] < times["online_again"]
-    assert times["generation_after"] >= times["generation_before"]
-    assert (times["generation_after"] > times["generation_before"]) == (times["restarted"] > 0)
-    assert 0 < times["sender_told"] < 5, "nobody waits for an answer that is known not to come"
-    assert times["sender_told"] < times["message_answered"]
-    assert times["beats_unmoved"] >= 1, "beats go on while the runtime is dead"
-    assert "did not answer" in times["reason"]
-    assert times["total"] < 60
-    assert not left(place)
-    assert not list(place.iterdir())
-
-
-@pytest.mark.parametrize("moment", ["starting a server", "is stopped with SIGSTOP", "Measured"])
-def test_ctrl_c_ends_the_demo_cleanly_at_any_moment(place, moment):
-    with start(place, "demo", "--keep") as demo:
-        for line in demo.stdout:
-            if moment in line:
-                break
-        os.killpg(demo.pid, signal.SIGINT)  # as a terminal does
-        _, err = demo.communicate(timeout=DEADLINE)
-    assert (demo.returncode, err) == (130, "")
-    assert not left(place)
-    assert not list(place.iterdir())
-
-
-def test_a_killed_demo_leaves_no_process(place):
-    with start(place, "demo") as demo:
-        for line in demo.stdout:
-            if "online" in line:
-                break
-        demo.kill()
-        demo.communicate(timeout=DEADLINE)
-    until(lambda: not left(place), "processes outlived a killed demo")

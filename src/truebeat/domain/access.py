@@ -41,8 +41,8 @@ GRANTS: Final[dict[Role, frozenset[Permission]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who a valid token speaks for. `workspace_id` is set exactly for the role `workspace`. lineage: what the token keeps
-    when it is rotated, and no other has; "" for those that act without one.
+    """Who a valid token speaks for. `workspace_id` is set exactly for the role `workspace`. lineage: what the token
+    keeps when it is rotated, and no other has; "" for those that act without one.
     """
 
     role: Role

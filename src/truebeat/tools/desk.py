@@ -106,8 +106,8 @@ class Desk:
         return self._client.delegations.page(self.place.id, limit=limit)
 
     def take(self, view: DelegationView, task_id: str = "") -> None:
-        """The result is in the hands of the turn of that task, if any. If this does not reach the server it comes again,
-        which is no loss.
+        """The result is in the hands of the turn of that task, if any. If this does not reach the server it comes
+        again, which is no loss.
         """
         if view.result is not None and not view.consumed and view.ended_at is not None:
             with suppress(errors.TruebeatError):

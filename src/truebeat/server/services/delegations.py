@@ -108,8 +108,8 @@ class Delegations:
 
     async def confirm(self, delegation_id: UUID, principal: Principal, by_task: UUID | None = None) -> DelegationView:
         """The source has the result. With `by_task` its turn has it: it is consumed with that turn, at once if that is
-        completed, and not at all if it ended otherwise. Without, it is consumed with the turn that is on, if one is, else
-        at once. Confirming again changes nothing. Errors: NotFound, Forbidden, Conflict (there is no result yet).
+        completed, and not at all if it ended otherwise. Without, it is consumed with the turn that is on, if one is,
+        else at once. Confirming again changes nothing. Errors: NotFound, Forbidden, Conflict (there is no result yet).
         """
         found = await self._find(delegation_id, principal)
         if not principal.is_workspace(str(found["source_id"])):

@@ -56,8 +56,8 @@ async def append(conn: Any, events: Sequence[NewEvent]) -> list[Event]:
 
 
 async def lock(conn: Any) -> None:
-    """Whatever committed, or will have without another word of its server, is to be seen after this. `conn` must be in a
-    transaction.
+    """Whatever committed, or will have without another word of its server, is to be seen after this. `conn` must be in
+    a transaction.
     """
     await conn.fetchval(_SQL["lock"], LOCK_KEY)
 

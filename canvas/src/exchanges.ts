@@ -48,7 +48,8 @@ export class Exchanges {
   /** the oldest change first */
   private readonly byTask = new Map<string, Exchange>();
   private listed: readonly Exchange[] | null = null;
-  private indexed: Map<string, Exchange[]> | null = null;
+  /** of each workspace what has not ended, by task */
+  private readonly open = new Map<string, Map<string, Exchange>>();
 
   /** The same array until something changes. */
   get all(): readonly Exchange[] {
@@ -56,25 +57,15 @@ export class Exchanges {
     return this.listed;
   }
 
-  /** What has not ended and this one asked for, or is asked for. */
+  /** What has not ended and this one asked for, or is asked for; the oldest change first. */
   openOf(id: string): readonly Exchange[] {
-    if (!this.indexed) {
-      this.indexed = new Map();
-      for (const exchange of this.byTask.values()) {
-        if (final(exchange.state)) continue;
-        for (const end of [exchange.source, exchange.target]) {
-          const list = this.indexed.get(end);
-          if (list) list.push(exchange);
-          else this.indexed.set(end, [exchange]);
-        }
-      }
-    }
-    return this.indexed.get(id) ?? [];
+    return [...(this.open.get(id)?.values() ?? [])];
   }
 
   clear(): void {
     this.byTask.clear();
-    this.changed();
+    this.open.clear();
+    this.listed = null;
   }
 
   /** In any order: what is older than what is known of a task changes nothing. Whether something changed. */
@@ -119,19 +110,30 @@ export class Exchanges {
   }
 
   private put(exchange: Exchange): void {
-    this.byTask.delete(exchange.taskId);
+    this.drop(exchange.taskId);
     this.byTask.set(exchange.taskId, exchange);
+    if (!final(exchange.state)) {
+      for (const end of [exchange.source, exchange.target]) {
+        const own = this.open.get(end) ?? new Map<string, Exchange>();
+        this.open.set(end, own.set(exchange.taskId, exchange));
+      }
+    }
     if (this.byTask.size > LIMIT) {
       const all = [...this.byTask.values()];
       const given = all.find((one) => final(one.state)) ?? all[0];
-      if (given) this.byTask.delete(given.taskId);
+      if (given) this.drop(given.taskId);
     }
-    this.changed();
+    this.listed = null;
   }
 
-  private changed(): void {
-    this.listed = null;
-    this.indexed = null;
+  private drop(taskId: string): void {
+    const known = this.byTask.get(taskId);
+    if (!known) return;
+    this.byTask.delete(taskId);
+    for (const end of [known.source, known.target]) {
+      const own = this.open.get(end);
+      if (own?.delete(taskId) && own.size === 0) this.open.delete(end);
+    }
   }
 }
 

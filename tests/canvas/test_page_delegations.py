@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+from contextlib import ExitStack
 
 import pytest
 from page_stand import Stand, Visitor, until
@@ -117,6 +119,24 @@ def test_each_state_looks_different_without_colours_and_stands_still_on_request(
         assert {motion for _, motion in looks} == {"none"}
         gate.touch()
         crew.call("POST", f"/tasks/{asking}/cancel")
+
+
+def test_more_edges_than_can_be_seen_are_counted_near_and_far(page, crew):
+    with ExitStack() as made:
+        ids = [made.enter_context(crew.beater()).id for _ in range(13)]
+        for one, other in itertools.permutations(ids, 2):
+            crew.delegate(one, other)
+        expect(page.locator(".exchange")).to_have_count(150)
+        # what an earlier test began may still be there
+        expect(page.locator(".edges-left")).to_have_text(re.compile(r"and ([6-9]|1\d) more exchanges"))
+        tile = page.locator(".team.is-far .team-exchanges")
+        for _ in range(30):
+            if tile.count():
+                break
+            page.get_by_role("button", name="Zoom Out").click()
+            page.evaluate("new Promise(requestAnimationFrame)")
+        expect(tile).to_have_text("156 delegations open")
+        expect(page.locator(".exchange, .edges-left")).to_have_count(0)
 
 
 def test_names_with_markup_are_text_on_edges(page, crew):

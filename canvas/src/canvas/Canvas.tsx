@@ -75,11 +75,15 @@ function Graph() {
   const moved = useRef(false);
 
   const near = viewport.zoom >= NEAR;
-  const pairs = usePairs();
-  const shown = useMemo(() => {
-    const seen = visible(layout, windowOf(viewport, box.current), near);
-    return { blocks: seen.blocks, members: withPartners(seen.members, pairs, layout) };
-  }, [layout, viewport, near, pairs]);
+  const seen = useMemo(
+    () => visible(layout, windowOf(viewport, box.current), near),
+    [layout, viewport, near],
+  );
+  const pairs = usePairs(seen.members);
+  const shown = useMemo(
+    () => ({ blocks: seen.blocks, members: withPartners(seen.members, pairs, layout) }),
+    [seen, pairs, layout],
+  );
   const nodes = useStable(useMemo(() => nodesOf(layout, shown, near), [layout, shown, near]));
   const { edges, left } = useEdges(pairs, shown.members, layout);
 

@@ -15,9 +15,13 @@ const BEYOND = 40;
 /** between two looks at what has cooled, milliseconds */
 const COOL = 2000;
 
-/** Both ends of what is drawn or leads out of the window; the same array while nothing changes. */
-export function usePairs(): readonly Pair[] {
-  const exchanges = useExchanges();
+/** What goes from or to one of these; the same array while nothing changes. */
+export function usePairs(members: readonly string[]): readonly Pair[] {
+  const all = useExchanges();
+  const exchanges = useMemo(() => {
+    const seen = new Set(members);
+    return seen.size > 0 ? all.filter((one) => seen.has(one.source) || seen.has(one.target)) : [];
+  }, [all, members]);
   const [now, setNow] = useState(() => Date.now());
   const cooling = useMemo(() => exchanges.some((one) => final(one.state)), [exchanges]);
   useEffect(() => {

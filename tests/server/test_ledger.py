@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from truebeat.clock import SystemClock
-from truebeat.domain.delivery import CancelRequested, Finished, OnInterrupt, State
+from truebeat.domain.delivery import CancelRequested, Finished, HandedBack, OnInterrupt, State
 from truebeat.errors import Unavailable
 from truebeat.protocol.delivery import Sender
 from truebeat.server.background.tasks import spawn
@@ -138,6 +138,76 @@ async def test_new_tasks_that_nobody_takes_now_are_one_statement(ledger, databas
         told = await connection.fetch("SELECT payload FROM events ORDER BY seq")
     assert len(written) == 1
     assert [event["payload"]["task_id"] for event in told] == [str(row.id) for row in rows]
+
+
+def alone(**fields):
+    return dataclasses.replace(new(str(uuid4())), alone=True, **fields)
+
+
+async def test_what_goes_to_its_worker_at_once_is_one_statement_too(ledger, database, monkeypatch):
+    def refuse():
+        raise AssertionError("a transaction costs more round trips")
+
+    monkeypatch.setattr(database, "transaction", refuse)
+    ledger.room_of = lambda _: (7, 2)
+    nul = alone(text="a\x00b", priority=1)
+    rows = [alone(), nul, alone()]
+    await asyncio.gather(*map(ledger.submit, rows))
+    assert [deliver.task_id for _, deliver in ledger.delivered] == [str(nul.id), str(rows[0].id)]
+    first = ledger.delivered[0][1]
+    assert (first.generation, first.attempt, first.text) == (7, 1, "a\N{REPLACEMENT CHARACTER}b")
+    assert ledger.queued == {ADA: 1}
+    monkeypatch.undo()
+    async with database.acquire() as connection:
+        held = await task_store.held(connection, ADA)
+        again = await task_store.deliveries(connection, [nul.id], 7)
+    assert {one.id for one in held} == {nul.id, rows[0].id}
+    assert {(one.generation, one.attempt, one.state) for one in held} == {(7, 1, State.SUBMITTED)}
+    assert again == [first], "delivered again it is the same"
+
+
+async def test_what_waits_goes_before_what_is_new(ledger):
+    ledger.room_of = lambda _: None
+    older = alone()
+    await ledger.submit(older)
+    ledger.room_of = lambda _: (1, 1)
+    await ledger.submit(alone())
+    assert [deliver.task_id for _, deliver in ledger.delivered] == [str(older.id)]
+    assert ledger.queued == {ADA: 1}
+
+
+async def test_what_comes_back_in_the_same_moment_goes_before_what_is_new(ledger):
+    ledger.room_of = lambda _: (1, 1)
+    older = alone()
+    await ledger.submit(older)
+    ledger.delivered.clear()
+    returned = ledger.happen(older.id, HandedBack(1, 1, False, "no room"), lasting=True)
+    await asyncio.gather(returned, ledger.submit(alone()))
+    assert [deliver.task_id for _, deliver in ledger.delivered] == [str(older.id)]
+
+
+async def test_of_a_context_that_others_know_the_oldest_goes_first(ledger):
+    ledger.room_of = lambda _: (1, 5)
+    rows = [new("known"), new("known")]
+    await asyncio.gather(*map(ledger.submit, rows))
+    assert [deliver.task_id for _, deliver in ledger.delivered] == [str(rows[0].id)]
+    await ledger.happen(rows[0].id, Finished(1, 1, State.COMPLETED), lasting=True)
+    ledger.claim(ADA)
+    await ledger.inspect(ADA, lambda _: Decision([], []))
+    assert [deliver.task_id for _, deliver in ledger.delivered] == [str(row.id) for row in rows]
+
+
+async def test_an_end_and_a_new_task_in_one_batch(ledger, database):
+    """The new one takes the place that the ended one leaves, with one write of it."""
+    ledger.room_of = lambda _: (1, 1)
+    first, second = alone(), alone()
+    await ledger.submit(first)
+    ended = ledger.happen(first.id, Finished(1, 1, State.COMPLETED), lasting=True, text="done")
+    await asyncio.gather(ended, ledger.submit(second))
+    assert [deliver.task_id for _, deliver in ledger.delivered] == [str(first.id), str(second.id)]
+    assert ledger.queued == {}
+    assert await state_of(database, first.id) is State.COMPLETED
+    assert await state_of(database, second.id) is State.SUBMITTED
 
 
 async def test_nothing_to_claim_is_no_transaction(ledger, monkeypatch):

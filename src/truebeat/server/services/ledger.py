@@ -11,12 +11,13 @@ told so at once.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, TypeGuard
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from truebeat.domain import delivery
 from truebeat.domain.delivery import Outcome
 from truebeat.errors import Conflict, Invalid, TruebeatError, Unavailable
 from truebeat.server.services.ledger_batch import Batch
@@ -31,7 +32,7 @@ from truebeat.server.services.ledger_items import (
     is_lasting,
     weight_of,
 )
-from truebeat.server.services.ledger_queues import Queues
+from truebeat.server.services.ledger_queues import Queues, claimed_at_once
 from truebeat.server.services.ledger_results import Results
 from truebeat.server.store import events as event_store
 from truebeat.server.store import keys as key_store
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from truebeat.clock import Clock
-    from truebeat.domain import delivery
     from truebeat.protocol.delivery import Deliver
+    from truebeat.protocol.events import Event
     from truebeat.server.services.events import EventLog
     from truebeat.server.services.notices import Notices
     from truebeat.server.store import delegations as delegation_store
@@ -61,6 +62,8 @@ BATCH_WEIGHT: Final = 16 * 1024 * 1024
 GATHER: Final = 0.02
 #: seconds between attempts while the database does not answer
 RETRY: Final = 0.2
+#: events after which no task waits that did not before
+_ONWARDS: Final = (delivery.Begun, delivery.Progressed, delivery.Finished)
 #: an idempotency key means the same task for so long
 KEY_LIFE: Final = timedelta(hours=24)
 
@@ -237,8 +240,8 @@ class Ledger:
         now = self._clock.now()
         batch = Batch(now, self.name_of)
         again: list[UUID] = []
-        if self._only_kept(items, claims):
-            await self._keep(batch, items)
+        if (new := self._only_new(items, claims)) is not None:
+            await self._write_new(batch, *new)
             return
         self.failpoint("before the transaction")
         async with self._database.transaction() as connection:
@@ -247,7 +250,10 @@ class Ledger:
             if items and isinstance(inspection := items[0], Inspect):
                 decision = inspection.decide(await task_store.held(connection, inspection.workspace_id))
                 decided, again = decision.events, decision.again
-            await self._insert(connection, batch, [item for item in items if isinstance(item, Submit)])
+            submits = [item for item in items if isinstance(item, Submit)]
+            # What may wait again by this very transaction is older than what is new.
+            at_once = len(submits) + sum(isinstance(item.event, _ONWARDS) for item in happened) == len(items)
+            await self._insert(connection, batch, submits, at_once=at_once)
             ids = {task_id for task_id, _ in decided} | {item.task_id for item in happened}
             if ids:
                 batch.rows = await task_store.hold(connection, ids)
@@ -273,8 +279,8 @@ class Ledger:
             for other in (item for item in items if isinstance(item, Within)):
                 batch.results.append((other.done, await other.do(connection, batch)))
             claims |= await self.results.settle(connection, batch)
-            delivered = await self._claim(connection, batch, claims)
-            await self.results.give(connection, batch, delivered)
+            await self._claim(connection, batch, claims)
+            await self.results.give(connection, batch, batch.delivered)
             if batch.updates:
                 await task_store.add_updates(connection, batch.updates)
             written = await event_store.append(connection, batch.events)
@@ -282,26 +288,31 @@ class Ledger:
         self.failpoint("after the commit")
         if items and isinstance(items[0], Inspect):
             batch.results.append((items[0].done, again))
-        self._settle(batch)
-        self._events.publish(written)
-        if delivered:
-            self.deliver(delivered)
+        self._settle(batch, written)
 
-    def _only_kept(self, items: list[Item], claims: set[UUID]) -> TypeGuard[list[Submit]]:
-        """Nothing but plain new tasks, and nobody who takes any now."""
-        if not items or not all(isinstance(item, Submit) and not item.key and not item.delegation for item in items):
-            return False
-        waiting = claims & (self.queued.keys() | {item.row.workspace_id for item in items if isinstance(item, Submit)})
-        return not any(self.room_of(workspace_id) for workspace_id in waiting)
+    def _only_new(self, items: list[Item], claims: set[UUID]) -> tuple[list[Submit], dict[UUID, int]] | None:
+        """(plain new tasks and nothing else, those that go to their workers at once), if what is left has to wait."""
+        submits = [item for item in items if isinstance(item, Submit) and not item.key and not item.delegation]
+        if not submits or len(submits) < len(items):
+            return None
+        rows = [item.row for item in submits]
+        claimed = claimed_at_once(rows, self.queued, self.room_of)
+        given = {row.workspace_id for row in rows if row.id in claimed}
+        # Of a workspace that is given any, either none is left or it has no room for more.
+        waiting = claims & (self.queued.keys() | {row.workspace_id for row in rows}) - given
+        if any(self.results.may_have(one) for one in given) or any(self.room_of(one) for one in waiting):
+            return None
+        return submits, claimed
 
-    async def _keep(self, batch: Batch, submits: list[Submit]) -> None:
+    async def _write_new(self, batch: Batch, submits: list[Submit], claimed: dict[UUID, int]) -> None:
         """One statement, which is the whole transaction."""
         for item in submits:
             self._accept(batch, item)
+        rows = [item.row for item in submits]
+        batch.give(rows, claimed)
         async with self._database.acquire() as connection:
-            written = await task_store.insert(connection, [item.row for item in submits], batch.events)
-        self._settle(batch)
-        self._events.publish(written)
+            written = await task_store.insert(connection, rows, batch.events, claimed)
+        self._settle(batch, written)
 
     def _accept(self, batch: Batch, item: Submit) -> None:
         batch.submitted(item.row)
@@ -309,7 +320,7 @@ class Ledger:
         position = self._queues.ahead(whose, batch.queued[whose], item.row.priority)
         batch.results.append((item.done, Submitted(item.row.id, position)))
 
-    async def _insert(self, connection: Any, batch: Batch, submits: list[Submit]) -> None:
+    async def _insert(self, connection: Any, batch: Batch, submits: list[Submit], *, at_once: bool) -> None:
         wanted: dict[tuple[str, UUID, str], Key] = {}
         for item in submits:
             if item.key is not None:
@@ -333,7 +344,9 @@ class Ledger:
                 error = Conflict("this idempotency key was used for another message; use a new one")
                 batch.results.append((item.done, error))
         if rows:
-            await task_store.insert(connection, rows)
+            claimed = claimed_at_once(rows, self.queued, self.room_of) if at_once else {}
+            batch.give(rows, claimed)
+            await task_store.insert(connection, rows, (), claimed)
             await delegations.insert(connection, batch)
 
     @staticmethod
@@ -346,21 +359,22 @@ class Ledger:
             return None
         return Conflict("this idempotency key was used for another message; use a new one")
 
-    async def _claim(self, connection: Any, batch: Batch, claims: set[UUID]) -> list[tuple[UUID, Deliver]]:
+    async def _claim(self, connection: Any, batch: Batch, claims: set[UUID]) -> None:
+        given = Counter(workspace_id for workspace_id, _ in batch.delivered)
         wanted = [
-            (workspace_id, *room)
+            (workspace_id, room[0], room[1] - given[workspace_id])
             for workspace_id in claims
             if self._queues.ahead(workspace_id, batch.queued[workspace_id]) > 0
             and (room := self.room_of(workspace_id)) is not None
+            and room[1] > given[workspace_id]
         ]
-        if not wanted:
-            return []
-        claimed = await task_store.claim(connection, wanted, batch.now)
+        claimed = await task_store.claim(connection, wanted, batch.now) if wanted else []
         for workspace_id, priority, _ in claimed:
             batch.queued[workspace_id][priority] -= 1
-        return [(workspace_id, deliver) for workspace_id, _, deliver in claimed]
+        batch.delivered += [(workspace_id, deliver) for workspace_id, _, deliver in claimed]
 
-    def _settle(self, batch: Batch) -> None:
+    def _settle(self, batch: Batch, written: list[Event]) -> None:
+        """It is on disk."""
         self.results.committed(batch)
         for workspace_id, changes in batch.queued.items():
             for priority, change in changes.items():
@@ -374,6 +388,8 @@ class Ledger:
                     done.set_result(result)
         for task_id, updates in batch.told().items():
             self._notices.updated(task_id, updates)
+        self._events.publish(written)
+        self.deliver(batch.delivered)
 
     @staticmethod
     def _fail(items: list[Item], error: TruebeatError, cause: BaseException | None = None) -> None:

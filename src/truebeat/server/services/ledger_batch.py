@@ -9,18 +9,19 @@ import msgspec
 
 from truebeat.domain import delivery
 from truebeat.domain.delivery import Outcome, State
-from truebeat.protocol.delivery import RESULT_LIMIT
+from truebeat.protocol.delivery import RESULT_LIMIT, Deliver, Sender
 from truebeat.protocol.tasks import Kind, Update
+from truebeat.server.store.database import encode_json
 from truebeat.server.store.events import NewEvent
+from truebeat.server.store.sql import storable
 from truebeat.server.store.tasks import UpdateRow
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
-    from truebeat.protocol.delivery import Sender
     from truebeat.server.store.tasks import HeldRow, NewRow
 
 #: updates of one task that are kept
@@ -39,6 +40,8 @@ class Batch:
         self.results: list[tuple[asyncio.Future[Any], Any]] = []
         #: by how much the number of waiting tasks of each workspace changes, by priority
         self.queued: dict[UUID, Counter[int]] = defaultdict(Counter)
+        #: claimed by this transaction: (workspace, what it is to get)
+        self.delivered: list[tuple[UUID, Deliver]] = []
         #: of new tasks: they are written with them
         self._first: list[UpdateRow] = []
         #: tasks of workspaces that ended (True) or ask, with how many tools were used; and those that were replied to
@@ -58,6 +61,13 @@ class Batch:
         self.queued[row.workspace_id][row.priority] += 1
         self._first.append(UpdateRow(row.id, Update(seq=1, at=row.at, kind="status", state=State.SUBMITTED)))
         self._event("TASK_SUBMITTED", row.workspace_id, row.id, row.context_id, row.sender, "sent", attempt=0)
+
+    def give(self, rows: Sequence[NewRow], claimed: Mapping[UUID, int]) -> None:
+        """New tasks that go at once to the worker of that generation, in the order of a claim."""
+        for row in sorted(rows, key=lambda row: -row.priority):
+            if (generation := claimed.get(row.id)) is not None:
+                self.queued[row.workspace_id][row.priority] -= 1
+                self.delivered.append((row.workspace_id, _first_delivery(row, generation)))
 
     def apply(
         self,
@@ -219,6 +229,19 @@ class Batch:
             "reason": reason,
         }
         self.events.append(NewEvent(self.now, what, workspace_id, payload, cause))
+
+
+def _first_delivery(row: NewRow, generation: int) -> Deliver:
+    """What a claim would tell of a task that is inserted as claimed: with what PostgreSQL keeps of its texts."""
+    return Deliver(
+        task_id=str(row.id),
+        context_id=storable(row.context_id),
+        generation=generation,
+        attempt=1,
+        sender=Sender(kind=row.sender.kind, id=storable(row.sender.id), name=storable(row.sender.name)),
+        text=storable(row.text),
+        parts=msgspec.json.decode(encode_json(row.parts)),
+    )
 
 
 def _waits(task: delivery.Task) -> int:

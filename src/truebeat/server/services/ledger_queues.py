@@ -6,7 +6,10 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
     from uuid import UUID
+
+    from truebeat.server.store.tasks import NewRow
 
 
 class Queues:
@@ -34,3 +37,23 @@ class Queues:
         """Nothing is known."""
         self.totals.clear()
         self._waiting.clear()
+
+
+def claimed_at_once(
+    rows: Sequence[NewRow], queued: Mapping[UUID, int], room_of: Callable[[UUID], tuple[int, int] | None]
+) -> dict[UUID, int]:
+    """Of new tasks those that a claim in the same transaction would take, with the generation that gets each: so they
+    need not be written twice. In their mailboxes and contexts nothing may wait before them.
+    """
+    by_workspace: dict[UUID, list[NewRow]] = {}
+    for row in rows:
+        by_workspace.setdefault(row.workspace_id, []).append(row)
+    found: dict[UUID, int] = {}
+    for workspace_id, theirs in by_workspace.items():
+        if queued.get(workspace_id) or not all(row.alone for row in theirs):
+            continue
+        if (room := room_of(workspace_id)) is not None:
+            generation, places = room
+            first = sorted(theirs, key=lambda row: -row.priority)[:places]
+            found |= dict.fromkeys((row.id for row in first), generation)
+    return found

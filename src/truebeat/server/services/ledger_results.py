@@ -86,6 +86,10 @@ class Results:
     async def start(self, conn: Any) -> None:
         self._sources, self._given = await store.waiting(conn)
 
+    def may_have(self, workspace_id: UUID) -> bool:
+        """Whether something may wait to be given to it."""
+        return workspace_id in self._sources
+
     async def counted(self, conn: Any, submits: Sequence[Submit]) -> New:
         sources = {item.delegation.source_id for item in submits if item.delegation is not None}
         return New(await store.count_open(conn, sources) if sources else {}, self._ledger)

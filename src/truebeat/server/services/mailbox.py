@@ -326,6 +326,7 @@ class Mailbox:
             priority=new.priority,
             on_interrupt=OnInterrupt(new.on_interrupt),
             at=self._clock.now(),
+            alone=new.context_id is None,
         )
 
     def _name(self, workspace_id: str) -> str:

@@ -21,11 +21,10 @@ import httpx2
 import msgspec
 import websockets
 
-from bench.harness import ADMIN, free_port, median_of, new_id, percentile, scratch_postgres, server
+from bench.harness import ADMIN, free_port, healthy_beat, median_of, new_id, percentile, scratch_postgres, server
 
 WORKSPACES = 8
 CONNECTIONS = 64
-PLACES = 64
 
 
 class Raw:
@@ -65,14 +64,7 @@ class Worker:
 
     async def beat(self, **fields) -> None:
         self.seq += 1
-        beat = {
-            "type": "beat", "seq": self.seq, "generation": 1, "runtime_state": "", "error_rate": 0.0,
-            "sample_error": "", "active_tasks": 0, "current_task": "", "uptime_seconds": 1.0, "phase": "idle",
-            "phase_age": 0.5, "worker_pid": 42, "restarts": 0, "quarantine": "", "counters": {}, "loop_lag": 0.0,
-            "tick_age": 0.1, "process_state": "S", "canary": None, "phase_bound": None, "stall": "", "note": "",
-            "capacity": PLACES, "holding": [], **fields,
-        }  # fmt: skip
-        await self.socket.send(json.dumps(beat))
+        await self.socket.send(json.dumps(healthy_beat(self.seq, **fields)))
 
     async def finish(self, deliver: dict) -> None:
         self.n += 1

@@ -16,10 +16,13 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 from truebeat.server.store import migrate
 from truebeat.server.store.embedded import EmbeddedPostgres
 
+#: tasks that a scripted agent takes together
+PLACES = 64
 ADMIN = "tb_" + "bench" * 8
 
 
@@ -125,8 +128,30 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def postgres_seconds(url: str) -> float:
+    """What all processes of the scratch PostgreSQL have used so far, if none of them has ended meanwhile."""
+    postmaster = int((Path(unquote(url.partition("?host=")[2])) / "postmaster.pid").read_text().split()[0])
+    used = processor_seconds(postmaster)
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == postmaster:
+                used += processor_seconds(int(stat.parent.name))
+    return used
+
+
 def median_of(rounds: list[float]) -> float:
     return statistics.median(rounds)
+
+
+def healthy_beat(seq: int, **fields) -> dict:
+    """A beat of a link whose worker is well and has room."""
+    return {
+        "type": "beat", "seq": seq, "generation": 1, "runtime_state": "", "error_rate": 0.0,
+        "sample_error": "", "active_tasks": 0, "current_task": "", "uptime_seconds": 1.0, "phase": "idle",
+        "phase_age": 0.5, "worker_pid": 42, "restarts": 0, "quarantine": "", "counters": {}, "loop_lag": 0.0,
+        "tick_age": 0.1, "process_state": "S", "canary": None, "phase_bound": None, "stall": "", "note": "",
+        "capacity": PLACES, "holding": [], **fields,
+    }  # fmt: skip
 
 
 def new_id() -> str:

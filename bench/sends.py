@@ -19,6 +19,8 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
 
 import httpx2
 
@@ -30,10 +32,14 @@ from bench.harness import (
     median_of,
     new_id,
     percentile,
+    postgres_seconds,
     processor_seconds,
     scratch_postgres,
     server,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 VERSION = "A2A-Version: 1.0\r\n"
 
@@ -49,8 +55,10 @@ async def ask(raw: Raw, path: str) -> None:
         raise SystemExit(f"{path}: {answer[:500]!r}")
 
 
-def rate(port: int, pid: int, paths: list[str], token: str | None, seconds: float) -> tuple[float, float]:
-    """(calls a second, milliseconds of processor that the server used for one)."""
+def rate(
+    port: int, used: dict[str, Callable[[], float]], paths: list[str], token: str | None, seconds: float
+) -> tuple[float, dict[str, float]]:
+    """(calls a second, milliseconds of processor that each of `used` used for one)."""
     bearer = f"Authorization: Bearer {token}\r\n" if token else ""
     requests = []
     for n in range(CONNECTIONS):
@@ -62,9 +70,9 @@ def rate(port: int, pid: int, paths: list[str], token: str | None, seconds: floa
         requests.append(head.encode() + body)
     completed = b"TASK_STATE_COMPLETED"
     load(port, requests[:1], 0.5, 1, completed)  # imports, plans
-    used = processor_seconds(pid)
+    before = {name: seconds_of() for name, seconds_of in used.items()}
     each_second, count = load(port, requests, seconds, 1, completed)
-    return each_second, (processor_seconds(pid) - used) / count * 1000
+    return each_second, {name: (seconds_of() - before[name]) / count * 1000 for name, seconds_of in used.items()}
 
 
 async def latencies(port: int, path: str, token: str | None, times: int) -> list[float]:
@@ -96,10 +104,20 @@ def peers(port: int, workspaces: list[tuple[str, str]]):
         process.stdin.close()
         if process.stdout.readline() != b"ready\n":
             raise SystemExit("the agents did not start")
-        yield
+        yield process.pid
     finally:
         process.kill()
         process.wait()
+
+
+def told(spent: dict[str, float]) -> str:
+    return f"({', '.join(f'{who} {each:.2f}' for who, each in spent.items())})"
+
+
+def compare(what: str, unit: str, values: list[list[float]], factors: list[float]) -> None:
+    mine, its = (median_of(one) for one in values)
+    print(f"{what}: truebeat {mine:.2f}{unit}, a2a-sdk in memory {its:.2f}{unit}, factor "
+          f"{min(factors):.1f} to {max(factors):.1f}, median {median_of(factors):.1f} (goal 4)")  # fmt: skip
 
 
 def main() -> None:
@@ -118,20 +136,29 @@ def main() -> None:
             with server("truebeat", port, 0, environment) as process:
                 workspaces = asyncio.run(created(port, WORKSPACES))
                 paths = [f"/workspaces/{workspace_id}/a2a" for workspace_id, _ in workspaces]
-                with peers(port, workspaces):
-                    ours.append(rate(port, process.pid, paths, ADMIN, given.seconds))
+                with peers(port, workspaces) as agents:
+                    used = {
+                        "server": partial(processor_seconds, process.pid),
+                        "PostgreSQL": partial(postgres_seconds, url),
+                        "agents": partial(processor_seconds, agents),
+                        "clients": time.process_time,
+                    }
+                    ours.append(rate(port, used, paths, ADMIN, given.seconds))
                     through += asyncio.run(latencies(port, paths[0], ADMIN, given.calls))
             port = free_port()
             with server("a2a-memory", port, 0, environment) as process:
-                theirs.append(rate(port, process.pid, ["/"], None, given.seconds))
+                used = {"server": partial(processor_seconds, process.pid), "clients": time.process_time}
+                theirs.append(rate(port, used, ["/"], None, given.seconds))
                 direct += asyncio.run(latencies(port, "/", None, given.calls))
-            rounds = [f"{name} {them[-1][0]:5.0f}/s, {them[-1][1]:.2f} ms of processor each" for name, them in both]
+            rounds = [f"{name} {them[-1][0]:5.0f}/s {told(them[-1][1])}" for name, them in both]
             print("   ".join(rounds), f"  load {os.getloadavg()[0]:.1f}", flush=True)
-    for place, what, unit in ((0, "SendMessage a second", ""), (1, "processor of the server for one", " ms")):
-        mine, its = [one[place] for one in ours], [one[place] for one in theirs]
-        factors = [a / b if place == 0 else b / a for a, b in zip(mine, its, strict=True)]
-        print(f"{what}: truebeat {median_of(mine):.2f}{unit}, a2a-sdk in memory {median_of(its):.2f}{unit}, factor "
-              f"{min(factors):.1f} to {max(factors):.1f}, median {median_of(factors):.1f} (goal 4)")  # fmt: skip
+    rates = [[one[0] for one in them] for them in (ours, theirs)]
+    spent = [[one[1]["server"] for one in them] for them in (ours, theirs)]
+    compare("SendMessage a second", "", rates, [a / b for a, b in zip(*rates, strict=True)])
+    compare("processor of the server for one", " ms", spent, [b / a for a, b in zip(*spent, strict=True)])
+    for name, them in both:
+        middle = {who: median_of([one[1][who] for one in them]) for who in them[0][1]}
+        print(f"{name}, milliseconds of processor for one: {told(middle)}")
     for name, values in (("through the platform", through), ("direct", direct)):
         print(f"{name}: p50 {percentile(values, 0.5) * 1000:.1f} ms, p99 {percentile(values, 0.99) * 1000:.1f} ms")
     added = [(percentile(through, share) - percentile(direct, share)) * 1000 for share in (0.5, 0.99)]

@@ -96,6 +96,17 @@ async def test_a_question_and_an_unfinished_one_are_told_apart(stand, capsys):
         assert json.loads(capsys.readouterr().out)["status"] in {"pending", "in_progress"}
 
 
+@pytest.mark.parametrize(
+    "option", [("--wait", "-1"), ("--wait", "99999"), ("--wait", "nan"), ("--deadline", "0"), ("--deadline", "inf")]
+)
+async def test_a_time_that_can_t_be_is_refused_before_anything_is_delegated(stand, capsys, option):
+    ada, _ = await stand.workspace("ada"), await stand.workspace("bob")
+    assert await cli("delegate", "ada", "bob", "x", *option) == Exit.USAGE
+    assert f"{option[0]} is in seconds" in capsys.readouterr().err
+    headers = {"Authorization": f"Bearer {ada[1]}"}
+    assert (await stand.http.get(f"/workspaces/{ada[0]}/delegations", headers=headers)).json() == []
+
+
 async def test_why_it_waits_is_told_as_it_was_written(stand, capsys):
     await stand.workspace("ada")
     await stand.workspace("[bold]bob[/]")

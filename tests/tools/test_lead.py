@@ -9,12 +9,12 @@ from uuid import UUID, uuid4
 
 import msgspec
 import pytest
-from fleet_stub import CREATE, Stub, able, ended, unable, view
+from fleet_stub import CREATE, ME, NOW, Stub, able, ended, unable, view
 from hostile_results import RESULTS, result
 
 from truebeat.kit import lead
 from truebeat.kit.lead import answer
-from truebeat.protocol.delegations import Peer
+from truebeat.protocol.delegations import NotificationView, Peer
 from truebeat.tools.place import Here, enter
 from truebeat.workspace.executors.base import Turn
 
@@ -30,7 +30,9 @@ def team(stub: Stub) -> Iterator[None]:
         Peer(id=UUID(int=place), name=name, role="", relation=relation, availability=able())
         for place, name, relation in ((2, "bob", "sibling"), (3, "cleo", "child"), (4, "dora", "child"))
     ]
-    stub.answers["POST /workspaces/[^/]+/notify"] = lambda *_: None
+    stub.answers["POST /workspaces/[^/]+/notify"] = lambda _, body: NotificationView(
+        id=uuid4(), workspace_id=ME, workspace_name="ada", at=NOW, **body
+    )
     enter(Here(stub.place, TASK))
     yield
     enter(None)
@@ -56,6 +58,11 @@ def woken(delegation: str, text: str, **fields: object) -> Turn:
     return Turn("one delegation of yours has ended", task_id=str(uuid4()), results=(back,))
 
 
+def told(stub: Stub) -> list[str]:
+    """What the user was told."""
+    return [body["message"] for body in stub.calls("POST /workspaces/[^/]+/notify")]
+
+
 async def noticed(delegation: str) -> None:
     """The agent has read that this one takes longer."""
     async with asyncio.timeout(30):
@@ -76,12 +83,11 @@ async def test_who_can_t_work_is_named_at_once_and_its_part_comes_later(stub: St
     ids = doing(stub, dora=None, cleo="73 primes from 500 to 1000")
     said = await answer(QUESTION, Turn(QUESTION))
     assert "cleo counted 73." in said
-    assert TAKES_LONGER in said
+    assert "dora's part takes longer." in said
+    assert told(stub) == [f"dora's part takes longer: {TAKES_LONGER}"]
     turn = woken(ids["dora"], "95 primes from 0 to 500")
     assert await answer(turn.text, turn) == "There are 168 primes below 1,000."
-    assert [body["message"] for body in stub.calls("POST /workspaces/[^/]+/notify")] == [
-        "There are 168 primes below 1,000."
-    ]
+    assert told(stub)[1:] == ["There are 168 primes below 1,000."]
 
 
 async def test_a_part_that_comes_while_another_is_waited_for_is_not_forgotten(stub: Stub) -> None:
@@ -112,7 +118,7 @@ async def test_no_text_of_another_agent_gets_through(stub: Stub, name: str) -> N
     said = await answer(QUESTION, Turn(QUESTION))
     assert "I can't add up what dora sent (completed)." in said
     turn = woken(ids["cleo"], text)
-    said += await answer(turn.text, turn)
+    said += await answer(turn.text, turn) + " ".join(told(stub))
     assert not text.strip() or text.strip() not in said
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from truebeat import errors
 from truebeat.cli import looks
 from truebeat.cli.connection import connect
 from truebeat.cli.exits import Exit
@@ -50,8 +51,13 @@ def delegate(
     json
         The delegation as JSON.
     """
-    from truebeat.protocol.delegations import NewDelegation
+    from truebeat.protocol.delegations import DEADLINE_LIMIT, WAIT_LIMIT, NewDelegation
 
+    # before anything is delegated
+    if not 0 <= wait <= WAIT_LIMIT:
+        raise errors.Invalid(f"--wait is in seconds, from 0 to {WAIT_LIMIT}")
+    if deadline is not None and not 0 < deadline <= DEADLINE_LIMIT:
+        raise errors.Invalid(f"--deadline is in seconds, above 0 and at most {DEADLINE_LIMIT}")
     with connect() as client:
         new = NewDelegation(target=target, text=text, deadline_seconds=deadline)
         # Not by wait_seconds: that would keep the result for this caller, and it is the source's.

@@ -93,7 +93,7 @@ def _tell(stage: Stage, story: Story, *, keep: bool) -> Times:
         degraded_seen=scene.times["degraded"],
         reason=scene.reason,
         asker_told=scene.asker_told,
-        asker_answer=scene.asker_answer,
+        asker_said=scene.asker_said,
         other_done=scene.times.get("other", 0.0),
         restarted=scene.times.get("restarted", 0.0),
         online_again=scene.times["online"],

@@ -19,7 +19,6 @@ from truebeat.protocol.tasks import NewTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from truebeat.cli.stage import Stage
     from truebeat.cli.story import Story
@@ -67,10 +66,10 @@ class Scene:
         #: beats that arrived after the stop while the status was still online
         self.beats = 0
         self.reason = ""
-        #: when the platform knew what the asker waited for
-        self._known: list[datetime] = []
+        #: when the platform knew of the wedge; and then, when the asker told what it knows of it (both by the server)
+        self._known_at = stage.clock.now()
         self.asker_told = 0.0
-        self.asker_answer = ""
+        self.asker_said = ""
         self.answer = ""
         self.attempts = 0
         self.generation = self.victim.generation
@@ -140,7 +139,6 @@ class Scene:
             case "DELEGATION_CREATED", _ if payload["root_id"] == str(self.task_id):
                 self._delegations[payload["target_name"]] = UUID(payload["delegation_id"])
             case "DELEGATION_COMPLETED" | "DELEGATION_FAILED", str(name) if name == OTHER:
-                self._known.append(event.at)
                 self.times["other"] = at
                 self._story.other_done(at or None, OTHER, payload["state"])
             case "DELEGATION_COMPLETED" | "DELEGATION_FAILED", str(name) if name == VICTIM:
@@ -150,10 +148,14 @@ class Scene:
             case "DELEGATION_CONSUMED", str(name) if name == VICTIM and self.answer:
                 self.times["used"] = at
                 self._story.used(at, LEAD, self.answer)
+            case "NOTIFICATION", _ if event.workspace_id == self.lead.id and payload["type"] == "waiting":
+                self.asker_said, self.times["told"] = str(payload["message"]), at
+                self.asker_told = max(0.0, (event.at - self._known_at).total_seconds())
+                self._story.told(at, LEAD, self.asker_told, self.asker_said)
             case "NOTIFICATION", _ if event.workspace_id == self.lead.id and not payload["delegation_id"]:
                 self.answer = str(payload["message"])
             case "WORKSPACE_DEGRADED", _ if event.workspace_id == self.victim.id:
-                self._known.append(event.at)
+                self._known_at = event.at
                 self.times["degraded"], self.reason = at, event_reason(event)
                 self._story.degraded(at, VICTIM, self.reason)
             case "WORKSPACE_ONLINE", _ if event.workspace_id == self.victim.id:
@@ -165,7 +167,7 @@ class Scene:
                 pass
 
     def _look(self, now: float) -> None:
-        """What no event says: beats that change nothing, an answer, a second attempt."""
+        """What no event says: beats that change nothing, a second attempt."""
         if "online" not in self.times:
             view = self._client.workspaces.get(self.victim.id)
             if "degraded" not in self.times and view.status is Status.ONLINE and view.last_beat_at != self._last_beat:
@@ -175,12 +177,6 @@ class Scene:
             if "restarted" not in self.times and view.generation > self.victim.generation:
                 self.times["restarted"] = now
                 self._story.restarted(now, view.generation)
-        if "degraded" in self.times and "told" not in self.times:
-            asked = self._client.tasks.get(self.task_id)
-            if asked.ended_at is not None:
-                self.times["told"], self.asker_answer = now, asked.answer
-                self.asker_told = max(0.0, (asked.ended_at - max(self._known)).total_seconds())
-                self._story.told(now, LEAD, self.asker_told, asked.answer)
         if "online" in self.times and not self.times.keys() & {"again", "ended"}:
             work = self._client.tasks.get(self._delegations[VICTIM])
             if work.attempt > 1 and work.state is State.WORKING:

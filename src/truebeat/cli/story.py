@@ -31,8 +31,8 @@ class Times(msgspec.Struct, kw_only=True):
     """What the demo measured. Seconds; those of the wedge count from the moment the runtime was stopped.
 
     restarted: when a new generation was started, 0 if the worker repaired it in place. asker_told: from the moment that
-    the platform knew until the asker had answered with it. other_done: when the other one's part was there.
-    delegation_ended, result_used: when the delegation was completed, and when the asker's turn that used it was.
+    the platform knew until the asker, who was waiting, had told the user why. other_done: when the other one's part was
+    there. delegation_ended, result_used: when the delegation was completed, and when the asker's turn that used it was.
 
     beats_unmoved: beats that arrived after the stop while the status still said online: a heartbeat that only proves a
     living process would have gone on like that for ever.
@@ -46,7 +46,7 @@ class Times(msgspec.Struct, kw_only=True):
     degraded_seen: float
     reason: str
     asker_told: float
-    asker_answer: str
+    asker_said: str
     other_done: float
     restarted: float
     online_again: float
@@ -107,7 +107,8 @@ class Story:
 
     def online(self, names: tuple[str, ...], seconds: float) -> None:
         team = ", ".join(marked(name) for name in names)
-        self.step(None, f"{looks.status_markup(Status.ONLINE)}: {team}, after {seconds:.1f} s more\n")
+        self.step(None, f"{looks.status_markup(Status.ONLINE)}: {team}, after {seconds:.1f} s more")
+        self.say()
 
     def asked(self, name: str, text: str) -> None:
         self.step(None, f"you ask {_who(name)}: {marked(text)}")
@@ -141,7 +142,10 @@ class Story:
         self.step(seconds, f"{status}: {_who(name)} admits it: {marked(reason)}")
 
     def told(self, seconds: float, name: str, waited: float, answer: str) -> None:
-        self.step(seconds, f'{_who(name)} knows both {waited * 1000:.0f} ms later, and answers you: "{marked(answer)}"')
+        self.step(
+            seconds,
+            f'{_who(name)}, who waits, has the facts and tells you, {waited * 1000:.0f} ms later: "{marked(answer)}"',
+        )
 
     def restarted(self, seconds: float, generation: int) -> None:
         self.step(seconds, f"the stopped runtime and its worker are gone; generation {generation} starts")
@@ -158,7 +162,8 @@ class Story:
         self.step(seconds, f"{_who(name)}'s half is {marked(state)}; in the same transaction the asker is to be woken")
 
     def used(self, seconds: float, name: str, answer: str) -> None:
-        self.step(seconds, f'{_who(name)} is woken with it and tells you: "{marked(answer)}"\n')
+        self.step(seconds, f'{_who(name)} is woken with it and tells you: "{marked(answer)}"')
+        self.say()
 
     # --- after ---
 
@@ -181,7 +186,7 @@ class Story:
             ("server and database up", times.server_up),
             (f"{times.agents} agents online, from then", times.fleet_online),
             ("runtime stopped -> a subscriber sees degraded", times.degraded_seen),
-            ("known -> the agent that waits has the facts, and has answered", times.asker_told),
+            ("known -> the agent that waits has the facts, and told you", times.asker_told),
             ("runtime stopped -> online again, verified", times.online_again),
             ("runtime stopped -> delegation completed", times.delegation_ended),
             ("runtime stopped -> its result used", times.result_used),
@@ -193,7 +198,7 @@ class Story:
         self._out.print(rows)
         self.say(
             "\nA heartbeat that only proves a living process would have said [green]online[/] for ever, and the asker "
-            f"would have\nwaited for its timeout: {times.beats_unmoved} beats came after the runtime was stopped and "
+            f"would have waited for its timeout: {times.beats_unmoved} beats came after the runtime was stopped and "
             "before it was known."
         )
 
@@ -212,8 +217,10 @@ class Story:
 
     def next(self) -> None:
         """What a newcomer does now."""
-        self.say(f"[bold]Next[/]  {PROGRAM} demo --keep   the same, left running, with its page for your browser")
-        self.say(f"      {PROGRAM} up            your own: the server, the page, and how to add an agent")
+        self.say("\n[bold]Next[/]: the same, left running, with a link to its page")
+        self.say(f"  {PROGRAM} demo --keep")
+        self.say("or a server of your own, with its page; it says how to add an agent")
+        self.say(f"  {PROGRAM} up")
 
 
 def _who(name: str) -> str:

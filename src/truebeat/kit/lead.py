@@ -1,8 +1,8 @@
 """An agent that hands work on: `--agent python truebeat.kit.lead:answer`, with agents of kit/counter.py below it.
 
-Asked how many primes there are below a number, it lets each of its team count an equal part, and waits. Whose part
-can't be had now is named at once, with the platform's reason; it is woken when that part is there, and tells the user.
-What comes back is data: only a number is taken out of it.
+Asked how many primes there are below a number, it lets each of its team count an equal part, and waits. If a part can't
+be had now it tells the user at once, with the platform's reason; woken when that part is there, it tells the sum. What
+comes back is data: only a number is taken out of it.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ async def _part(total: Sum, name: str, low: int, high: int, turn: Turn) -> str:
     part = await truebeat.delegate(name, f"count the primes from {low} to {high}", key=f"{turn.task_id}-{low}")
     if part.result is None:
         _open[str(part.delegation_id)] = total
-        return f"{name}'s part takes longer: {part.availability.reason if part.availability else 'not yet there'}."
+        why = part.availability.reason if part.availability else "it is not there yet"
+        await truebeat.notify_user(f"{name}'s part takes longer: {why}", kind="waiting")
+        return f"{name}'s part takes longer."
     before = total.found
     if part.result.state == "completed" and total.add(part.result.text):
         return f"{name} counted {total.found - before:,}."

@@ -71,8 +71,12 @@ class Client:
         self.url = url.rstrip("/")
         self.credentials = tokens
         self._timeout = timeout
+        near = is_loopback(url)
+        # Without TLS and proxies nothing is verified, and to load the authorities takes longer than all calls of most
+        # clients: a command, a tool's call.
+        verified = not near or parts.scheme == "https"
         self._http = httpx2.Client(
-            base_url=self.url, timeout=timeout, transport=transport, trust_env=not is_loopback(url)
+            base_url=self.url, timeout=timeout, transport=transport, trust_env=not near, verify=verified
         )
 
     def __enter__(self) -> Self:

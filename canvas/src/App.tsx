@@ -9,12 +9,14 @@ import { Live } from "./live";
 import { Panel } from "./panel/Panel";
 import { go, spot, useSpot } from "./place";
 import { AbilitiesContext, abilitiesOf } from "./role";
+import { Banner } from "./shell/Banner";
+import { Boundary } from "./shell/Boundary";
 import { Empty } from "./shell/Empty";
 import { Help } from "./shell/Help";
 import { List } from "./shell/List";
 import { Login } from "./shell/Login";
 import { TopBar } from "./shell/TopBar";
-import { fleet, useConnection, useMembers } from "./store";
+import { fleet, useConnection, useLoaded, useMembers, useUnsure } from "./store";
 
 const live = new Live(fleet);
 
@@ -68,7 +70,10 @@ export function App() {
 function Shell({ session, leave }: { session: SessionView; leave: () => void }) {
   const { view, selected } = useSpot();
   const members = useMembers();
+  const loaded = useLoaded();
   const connection = useConnection();
+  const unsure = useUnsure();
+  const stale = unsure !== "" || connection !== "live";
   const [help, setHelp] = useState(false);
   const abilities = useMemo(() => abilitiesOf(session.role), [session.role]);
 
@@ -102,22 +107,31 @@ function Shell({ session, leave }: { session: SessionView; leave: () => void }) 
 
   return (
     <AbilitiesContext value={abilities}>
-      <div className={`shell${selected ? " has-panel" : ""}`}>
+      <div className={`shell${selected ? " has-panel" : ""}${stale ? " is-stale" : ""}`}>
         <a className="skip" href="#fleet">
           Skip to the fleet
         </a>
         <TopBar session={session} leave={leave} help={() => setHelp(true)} />
+        <Banner />
         <main>
           <section id="fleet" className="fleet" aria-label="Fleet" tabIndex={-1}>
-            {members.length === 0 && connection === "live" ? (
-              <Empty />
-            ) : view === "list" ? (
-              <List />
-            ) : (
-              <Canvas />
-            )}
+            <Boundary key={view} what="The fleet">
+              {!loaded ? (
+                <p className="splash">Loading the fleet</p>
+              ) : members.length === 0 ? (
+                <Empty />
+              ) : view === "list" ? (
+                <List />
+              ) : (
+                <Canvas />
+              )}
+            </Boundary>
           </section>
-          {selected && <Panel key={selected} id={selected} live={live} />}
+          {selected && (
+            <Boundary key={selected} what="The panel">
+              <Panel id={selected} live={live} />
+            </Boundary>
+          )}
         </main>
         {help && <Help close={() => setHelp(false)} />}
       </div>

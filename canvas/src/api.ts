@@ -14,7 +14,15 @@ export class ApiError extends Error {
   get status(): number {
     return this.problem.status;
   }
+
+  /** It may have been done. */
+  get unknown(): boolean {
+    return this.problem === UNKNOWN;
+  }
 }
+
+/** an answer that has not come by then does not come, milliseconds */
+const WITHIN = 15_000;
 
 const UNREACHABLE: Problem = {
   type: "urn:truebeat:problem:unavailable",
@@ -25,6 +33,13 @@ const UNREACHABLE: Problem = {
   facts: {},
 };
 
+/** of what changes something: the server may have got it, and its answer was lost */
+const UNKNOWN: Problem = {
+  ...UNREACHABLE,
+  title: "No answer",
+  detail: "the server does not answer: it is not known whether it was done",
+};
+
 type Method = "GET" | "POST" | "DELETE";
 type Query = Record<string, string | number | boolean | undefined>;
 
@@ -33,6 +48,8 @@ interface Options {
   body?: unknown;
   headers?: Record<string, string>;
   signal?: AbortSignal;
+  /** milliseconds for the whole answer */
+  within?: number;
 }
 
 let signedOut: () => void = () => undefined;
@@ -48,20 +65,27 @@ export async function call<T>(method: Method, path: string, options: Options = {
     if (value !== undefined) url.searchParams.set(name, String(value));
   }
   const request: RequestInit = { method, headers: { ...options.headers }, credentials: "same-origin" };
-  if (options.signal) request.signal = options.signal;
   if (options.body !== undefined) {
     request.body = JSON.stringify(options.body);
     request.headers = { ...options.headers, "content-type": "application/json" };
   }
-  let answer: Response;
+  const gone = new AbortController();
+  const leave = () => gone.abort();
+  const timer = setTimeout(leave, options.within ?? WITHIN);
+  options.signal?.addEventListener("abort", leave);
+  if (options.signal?.aborted) leave();
+  let problem: Problem;
   try {
-    answer = await fetch(url, request);
+    const answer = await fetch(url, { ...request, signal: gone.signal });
+    if (answer.ok) return (answer.status === 204 ? undefined : await answer.json()) as T;
+    problem = await read(answer);
   } catch (error) {
     if (options.signal?.aborted) throw error;
-    throw new ApiError(UNREACHABLE);
+    problem = method === "GET" ? UNREACHABLE : UNKNOWN;
+  } finally {
+    clearTimeout(timer);
+    options.signal?.removeEventListener("abort", leave);
   }
-  if (answer.ok) return (answer.status === 204 ? undefined : await answer.json()) as T;
-  const problem = await read(answer);
   if (problem.status === 401) signedOut();
   throw new ApiError(problem);
 }
@@ -79,21 +103,11 @@ async function read(answer: Response): Promise<Problem> {
   }
 }
 
-/** Events after `since`. A log that was pruned begins where it begins: 410 names the first that is kept. */
-export async function eventsSince(since: number, query: Query, signal?: AbortSignal): Promise<EventPage> {
-  const ask = (from: number) => {
-    const options: Options = { query: { ...query, since: from } };
-    if (signal) options.signal = signal;
-    return call<EventPage>("GET", paths.events, options);
-  };
-  try {
-    return await ask(since);
-  } catch (error) {
-    if (!(error instanceof ApiError) || error.status !== 410) throw error;
-    const first = Number(error.problem.facts.first ?? Number.NaN);
-    if (Number.isNaN(first)) throw error;
-    return ask(first - 1);
-  }
+/** The last events before that `seq`, oldest first, as far back as the log goes; without one, the last there are. */
+export function eventsBefore(seq: number | null, query: Query, signal?: AbortSignal): Promise<EventPage> {
+  const options: Options = { query: { ...query, before: seq ?? Number.MAX_SAFE_INTEGER } };
+  if (signal) options.signal = signal;
+  return call<EventPage>("GET", paths.events, options);
 }
 
 /** A WebSocket of this server; the browser sends the cookie along. */

@@ -1,18 +1,31 @@
 /**
  * Keeps the store live: a snapshot with its seq, then the ordered events after it. A lost connection resumes from the last
- * event; a gap that the server no longer has leads to a new snapshot. Events are applied once a frame.
+ * event; a gap that the server no longer has leads to a new snapshot. Events are applied once a frame. It is live only
+ * when the server has said that everything was told, and no longer than it goes on to say so.
  */
 
-import { call, eventsSince, socket } from "./api";
-import { type Event, type OpenDelegations, paths, type WorkspacePage, type WorkspaceView } from "./generated";
+import { call, eventsBefore } from "./api";
+import { clock } from "./clock";
+import {
+  type Event,
+  type OpenDelegations,
+  type Pulse,
+  paths,
+  type WorkspacePage,
+  type WorkspaceView,
+} from "./generated";
+import { Newcomers } from "./newcomers";
 import { beginReading } from "./read";
 import type { FleetStore } from "./store";
+import { Wire } from "./wire";
 
 const FIRST_RETRY = 250;
 const LONGEST_RETRY = 5000;
 const GONE = 4410;
 const UNAUTHENTICATED = 4401;
 const PAGE = 1000;
+/** a page of so many may take so long on a slow line, milliseconds */
+const PAGE_WITHIN = 45_000;
 /** between two looks at what events do not tell (phases, current tasks), milliseconds */
 const REFRESH = 3000;
 /** fleets up to this size are looked at whole */
@@ -24,35 +37,40 @@ const PATROL = 15;
 /** events read back for the notices */
 const RECALLED = 400;
 
-interface ErrorFrame {
-  type: "error";
-  code: string;
-}
-
 export class Live {
   private readonly store: FleetStore;
-  private connection: WebSocket | null = null;
+  private wire: Wire | null = null;
+  private newcomers: Newcomers;
   private waiting: Event[] = [];
-  private frame = 0;
+  /** ends the wait for the next frame, or for what stands in for it */
+  private unschedule: (() => void) | null = null;
   private delay = FIRST_RETRY;
-  private timer = 0;
-  private rereading = false;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  /** what the timer will do */
+  private retry: (() => void) | null = null;
   private patrol = 0;
-  private refresher = 0;
+  private refresher: ReturnType<typeof setInterval> | undefined;
+  private refreshing = false;
+  /** those that are asked for now, and whether one must be asked for once more */
+  private readonly looks = new Map<string, { again: boolean }>();
   private stopped = true;
   /** counts starts, so that what an earlier one still waits for ends without effect */
   private run = 0;
 
   constructor(store: FleetStore) {
     this.store = store;
+    this.newcomers = this.expecting();
   }
 
   async start(): Promise<void> {
     this.stopped = false;
     this.run += 1;
+    this.newcomers = this.expecting();
     this.store.clear();
     this.store.setConnection("connecting");
-    this.refresher = window.setInterval(() => void this.refresh(), REFRESH);
+    this.refresher = setInterval(() => void this.refresh(), REFRESH);
+    addEventListener("online", this.hurry);
+    document.addEventListener("visibilitychange", this.onVisibility);
     await this.snapshotAndListen();
   }
 
@@ -60,40 +78,76 @@ export class Live {
     this.stopped = true;
     clearTimeout(this.timer);
     clearInterval(this.refresher);
-    this.connection?.close();
-    this.connection = null;
-    cancelAnimationFrame(this.frame);
-    clearTimeout(this.frame);
-    this.frame = 0;
+    removeEventListener("online", this.hurry);
+    document.removeEventListener("visibilitychange", this.onVisibility);
+    this.retry = null;
+    this.wire?.close();
+    this.wire = null;
+    this.newcomers.stop();
+    this.looks.clear();
+    this.unschedule?.();
+    this.unschedule = null;
     this.waiting = [];
   }
 
   /** Ask again for one workspace, at once. An answer that an event has overtaken is asked for again. */
   async look(id: string): Promise<void> {
+    const looking = this.looks.get(id);
+    if (looking) looking.again = true;
+    else await this.ask(id);
+  }
+
+  /** The same for who asks regularly: not while it is being asked for already. */
+  poll(id: string): void {
+    if (!this.looks.has(id)) void this.ask(id);
+  }
+
+  /** Whether there was an answer. */
+  private async ask(id: string): Promise<boolean> {
     const run = this.run;
+    const looking = { again: false };
+    this.looks.set(id, looking);
     this.store.stale.delete(id);
     try {
-      for (let again = 0; again < 3; again += 1) {
+      for (let times = 0; times < 3; times += 1) {
+        looking.again = false;
         const before = this.store.changesOf(id);
         const workspace = await call<WorkspaceView>("GET", paths.workspace(id));
-        if (this.stopped || run !== this.run) return;
-        if (before === this.store.changesOf(id)) {
-          this.store.put(workspace);
-          return;
-        }
+        if (this.stopped || run !== this.run) return true;
+        if (before !== this.store.changesOf(id)) continue;
+        this.store.put(workspace);
+        if (!looking.again) break;
       }
-    } catch {
-      // the next event or the next look will tell
+      return true;
+    } catch (error) {
+      if (this.stopped || run !== this.run) return true;
+      const status = (error as { status?: number }).status ?? 0;
+      if (status === 404) this.store.drop(id);
+      return status >= 400 && status < 500 && status !== 429; // 0 and above: no answer to what was asked
+    } finally {
+      if (this.looks.get(id) === looking) this.looks.delete(id);
     }
+  }
+
+  private expecting(): Newcomers {
+    return new Newcomers(
+      {
+        knows: (id) => this.store.get(id) !== undefined,
+        meet: (id) => this.ask(id),
+        meetAll: () => this.reread(),
+      },
+      STORM,
+    );
   }
 
   private async snapshotAndListen(fresh = true): Promise<void> {
     const run = this.run;
     try {
-      const [workspaces, seq] = await everybody();
+      const { workspaces, seq, unsure } = await everybody();
       if (this.stopped || run !== this.run) return;
       if (!fresh) this.store.clear();
       this.store.snapshot(workspaces, seq);
+      this.store.setUnsure(unsure);
       beginReading(seq);
       void this.recall(seq);
       void this.openDelegations();
@@ -111,75 +165,118 @@ export class Live {
 
   private listen(): void {
     if (this.stopped) return;
-    const connection = socket(paths.events, { since: this.store.seq });
-    this.connection = connection;
-    connection.onopen = () => {
-      this.delay = FIRST_RETRY;
-      this.store.setConnection("live");
-    };
-    connection.onmessage = (message) => {
-      const event = JSON.parse(String(message.data)) as Event | ErrorFrame;
-      if (this.connection !== connection || event.type === "error") return; // the close code says it too
-      this.waiting.push(event as Event);
-      this.schedule();
-    };
-    connection.onclose = (closed) => {
-      if (this.stopped || this.connection !== connection) return;
-      this.connection = null;
-      if (closed.code === UNAUTHENTICATED) {
-        this.store.setConnection("signed-out");
-        return;
-      }
-      const retry = closed.code === GONE ? () => void this.snapshotAndListen(false) : () => this.listen();
-      this.again(retry);
-    };
+    this.wire = new Wire(this.store.seq, {
+      event: (event) => {
+        this.waiting.push(event);
+        this.schedule();
+      },
+      pulse: (pulse) => this.pulse(pulse),
+      ended: (code) => this.ended(code),
+    });
+  }
+
+  /** Everything was told: what waits for a frame must be on the page before it says that it is live. */
+  private pulse(pulse: Pulse): void {
+    clock.heard(pulse.at);
+    this.flush();
+    this.delay = FIRST_RETRY;
+    this.store.heardAt = clock.now();
+    this.store.setUnsure(pulse.unsure);
+    this.store.setConnection("live");
+  }
+
+  private ended(code: number | null): void {
+    this.wire = null;
+    if (this.stopped) return;
+    if (code === UNAUTHENTICATED) {
+      this.store.setConnection("signed-out");
+      return;
+    }
+    this.again(code === GONE ? () => void this.snapshotAndListen(false) : () => this.listen());
   }
 
   private again(retry: () => void): void {
     if (this.stopped) return;
     this.store.setConnection("reconnecting");
-    this.timer = window.setTimeout(retry, this.delay * (0.75 + Math.random() / 2));
+    this.retry = retry;
+    this.timer = setTimeout(() => this.retryNow(), this.delay * (0.75 + Math.random() / 2));
     this.delay = Math.min(this.delay * 2, LONGEST_RETRY);
   }
 
-  /** Frames stop in a tab that nobody sees; its title and counts must not. */
-  private schedule(): void {
-    if (this.frame) return;
-    const flush = () => {
-      this.frame = 0;
-      const events = this.waiting;
-      this.waiting = [];
-      this.store.apply(events);
-      void this.lookAtStale();
-    };
-    this.frame = document.hidden ? window.setTimeout(flush, 250) : requestAnimationFrame(flush);
+  private retryNow(): void {
+    clearTimeout(this.timer);
+    const { retry } = this;
+    this.retry = null;
+    retry?.();
   }
 
-  private async lookAtStale(): Promise<void> {
+  private readonly hurry = (): void => {
+    this.wire?.suspect();
+    if (this.retry) this.retryNow();
+  };
+
+  private readonly onVisibility = (): void => {
+    // a frame that was due when the tab was hidden does not come
+    if (this.unschedule) {
+      this.unschedule();
+      this.unschedule = null;
+      this.schedule();
+    }
+    if (!document.hidden) this.hurry();
+  };
+
+  /** Frames stop in a tab that nobody sees; its title and counts must not. */
+  private schedule(): void {
+    if (this.unschedule) return;
+    const flush = () => this.flush();
+    if (document.hidden) {
+      const timer = setTimeout(flush, 250);
+      this.unschedule = () => clearTimeout(timer);
+    } else {
+      const frame = requestAnimationFrame(flush);
+      this.unschedule = () => cancelAnimationFrame(frame);
+    }
+  }
+
+  private flush(): void {
+    this.unschedule?.();
+    this.unschedule = null;
+    const events = this.waiting;
+    if (events.length === 0) return;
+    this.waiting = [];
+    this.store.apply(events);
+    this.store.heardAt = clock.now();
+    this.lookAtStale();
+  }
+
+  private lookAtStale(): void {
     const watched = new Set(this.store.watched());
-    const ids = [...this.store.stale].filter((id) => watched.has(id) || !this.store.get(id));
+    const stale = [...this.store.stale];
     this.store.stale.clear();
-    if (ids.length <= STORM) {
-      await Promise.all(ids.map((id) => this.look(id)));
-    } else if (ids.some((id) => !this.store.get(id)) && !this.rereading) {
-      // of known ones the events carry what matters; of new ones only the API knows the name
-      this.rereading = true;
-      const run = this.run;
-      try {
-        const [workspaces, seq] = await everybody();
-        if (!this.stopped && run === this.run) this.store.snapshot(workspaces, seq);
-      } catch {
-        for (const id of ids) this.store.stale.add(id);
-      } finally {
-        this.rereading = false;
-      }
+    this.newcomers.add(stale.filter((id) => !this.store.get(id)));
+    const known = stale.filter((id) => watched.has(id) && this.store.get(id));
+    // of very many, what the events carry is enough
+    if (known.length <= STORM) for (const id of known) void this.look(id);
+  }
+
+  /** Of new ones only the API knows the name; of very many at once it is asked for all. Whether there was an answer. */
+  private async reread(): Promise<boolean> {
+    const run = this.run;
+    try {
+      const { workspaces, seq } = await everybody();
+      if (this.stopped || run !== this.run) return true;
+      this.store.snapshot(workspaces, seq);
+      this.lookAtStale();
+      return true;
+    } catch {
+      return false;
     }
   }
 
   /** The last events before the snapshot, for the notices. */
   private async recall(seq: number): Promise<void> {
     try {
-      this.store.recall((await eventsSince(Math.max(0, seq - RECALLED), { limit: RECALLED })).events);
+      this.store.recall((await eventsBefore(seq + 1, { limit: RECALLED })).events);
     } catch {
       // notices begin with what comes
     }
@@ -192,61 +289,54 @@ export class Live {
       const page = await call<OpenDelegations>("GET", paths.openDelegations);
       if (!this.stopped && run === this.run) this.store.openDelegations(page.delegations, page.seq);
     } catch {
-      window.setTimeout(() => {
+      setTimeout(() => {
         if (!this.stopped && run === this.run) void this.openDelegations();
       }, LONGEST_RETRY);
     }
   }
 
   private async refresh(): Promise<void> {
-    if (this.stopped || document.hidden || this.store.connection !== "live") return;
+    if (this.stopped || this.refreshing || document.hidden || this.store.connection !== "live") return;
     if (this.store.members.length > REFRESH_LIMIT) {
       const watched = this.store.watched();
-      const some = Array.from({ length: Math.min(PATROL, watched.length) }, (_, step) => {
-        return watched[(this.patrol + step) % watched.length] ?? "";
-      });
-      this.patrol += some.length;
-      await Promise.all(some.map((id) => this.look(id)));
+      for (let step = 0; step < Math.min(PATROL, watched.length); step += 1)
+        this.poll(watched[(this.patrol + step) % watched.length] ?? "");
+      this.patrol += PATROL;
       return;
     }
+    this.refreshing = true;
+    const run = this.run;
     try {
       const page = await call<WorkspacePage>("GET", paths.workspaces, { query: { limit: REFRESH_LIMIT } });
       // older than what the events have told meanwhile: its statuses must not win
-      if (page.seq < this.store.seq) return;
-      for (const workspace of page.workspaces) {
-        const known = this.store.get(workspace.id);
-        if (known && !same(known, workspace))
-          this.store.put({ ...workspace, witnesses: known.witnesses, evidence: known.evidence });
-      }
+      if (!this.stopped && run === this.run && page.seq >= this.store.seq) this.store.refresh(page);
     } catch {
       // the connection's own watch says so
+    } finally {
+      this.refreshing = false;
     }
   }
 }
 
-async function everybody(): Promise<[WorkspaceView[], number]> {
+interface Everybody {
+  workspaces: WorkspaceView[];
+  seq: number;
+  unsure: string;
+}
+
+async function everybody(): Promise<Everybody> {
   const workspaces: WorkspaceView[] = [];
   let after: string | undefined;
   let seq: number | null = null;
+  let unsure = "";
   do {
-    const page: WorkspacePage = await call("GET", paths.workspaces, { query: { limit: PAGE, after } });
+    const options = { query: { limit: PAGE, after }, within: PAGE_WITHIN };
+    const page: WorkspacePage = await call("GET", paths.workspaces, options);
+    if (page.at) clock.heard(page.at);
     workspaces.push(...page.workspaces);
     seq ??= page.seq; // the first page's: what changed while the others came is told again
+    unsure = page.unsure ?? "";
     after = page.next ?? undefined;
   } while (after);
-  return [workspaces, seq ?? 0];
-}
-
-/** Whether a card would show the same. */
-function same(one: WorkspaceView, other: WorkspaceView): boolean {
-  return (
-    one.status === other.status &&
-    one.phase === other.phase &&
-    one.current_task === other.current_task &&
-    one.active_tasks === other.active_tasks &&
-    one.note === other.note &&
-    one.generation === other.generation &&
-    one.restart_pending === other.restart_pending &&
-    one.conditions.length === other.conditions.length
-  );
+  return { workspaces, seq: seq ?? 0, unsure };
 }

@@ -7,13 +7,19 @@ export interface Abilities {
   operate: boolean;
   /** send work, answer, stop */
   send: boolean;
+  /** error texts, tasks, what agents tell */
+  details: boolean;
 }
 
 export function abilitiesOf(role: string): Abilities {
-  return { operate: role === "operator", send: ["operator", "member", "workspace"].includes(role) };
+  return {
+    operate: role === "operator",
+    send: ["operator", "member", "workspace"].includes(role),
+    details: ["operator", "member"].includes(role),
+  };
 }
 
-export const AbilitiesContext = createContext<Abilities>({ operate: false, send: false });
+export const AbilitiesContext = createContext<Abilities>({ operate: false, send: false, details: false });
 
 export function useAbilities(): Abilities {
   return useContext(AbilitiesContext);

@@ -5,55 +5,23 @@
 
 import { useCallback, useSyncExternalStore } from "react";
 import { type Exchange, Exchanges, saysFor } from "./exchanges";
-import type { ConditionView, Event, OpenDelegation, Status, WorkspaceView } from "./generated";
-import { type Counts, noCounts } from "./status";
+import type { ConditionView, Event, OpenDelegation, Status, WorkspacePage, WorkspaceView } from "./generated";
+import { type Counts, noCounts, sameCard } from "./status";
+import { type Listener, Topic } from "./topic";
+import { type Notice, noticeOf } from "./trouble";
+
+export type { Notice };
 
 export type Connection = "connecting" | "live" | "reconnecting" | "signed-out";
-
-/** What a person should know of, newest first. */
-export interface Notice {
-  seq: number;
-  at: string;
-  type: string;
-  workspaceId: string | null;
-  name: string;
-  text: string;
-  /** what it is about, when the event says so */
-  incidentId: string | null;
-  taskId: string | null;
-}
 
 /** events kept for timelines and notices */
 const FEED_LIMIT = 2000;
 const NOTICE_LIMIT = 200;
 
-type Listener = () => void;
 /** what an event changed: who is there, a status, something else of a workspace, nothing */
 type Change = "structure" | "status" | "other" | "none";
 
-class Topic {
-  private readonly listeners = new Set<Listener>();
-  readonly subscribe = (listener: Listener): Listener => {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
-  };
-  get heard(): boolean {
-    return this.listeners.size > 0;
-  }
-  tell(): void {
-    for (const listener of [...this.listeners]) listener();
-  }
-}
-
 const STATUS_EVENT = /^WORKSPACE_(PROVISIONING|ONLINE|OFFLINE|DEGRADED|FAILED|REMOVED)$/;
-const NOTABLE = new Set([
-  "NOTIFICATION",
-  "TASK_FAILED",
-  "TASK_REJECTED",
-  "TASK_INPUT_REQUIRED",
-  "INCIDENT_CLOSED",
-]);
-
 export class FleetStore {
   private byId = new Map<string, WorkspaceView>();
   private readonly each = new Map<string, Topic>();
@@ -69,12 +37,20 @@ export class FleetStore {
   members: readonly WorkspaceView[] = [];
   counts: Counts = noCounts();
   connection: Connection = "connecting";
+  /** whether there was a snapshot: before it nothing may be counted */
+  loaded = false;
+  /** why the server believes none of its own statuses now; "" normally */
+  unsure = "";
+  /** when the server was heard last, by its clock, milliseconds; what is shown is as of then */
+  heardAt = 0;
   feed: readonly Event[] = [];
   notices: readonly Notice[] = [];
   /** work between workspaces: the graph's edges */
   private readonly between = new Exchanges();
   /** incidents changed, tasks changed: pages that show them look again */
   incidentTick = 0;
+  /** what agents tell, or what of it was read, changed */
+  notificationTick = 0;
   taskTick = new Map<string, number>();
   /** ids of which an event told something that only the API knows */
   readonly stale = new Set<string>();
@@ -136,6 +112,8 @@ export class FleetStore {
     this.between.clear();
     this.stale.clear();
     this.snapshot([], 0);
+    this.loaded = false;
+    this.setUnsure("");
     this.feedTopic.tell();
     this.exchangeTopic.tell();
   }
@@ -150,6 +128,7 @@ export class FleetStore {
     const later = this.feed.filter((event) => event.seq > seq);
     for (const event of later) this.applyOne(event);
     this.seq = later.at(-1)?.seq ?? seq;
+    this.loaded = true;
     this.restructure();
     for (const id of new Set([...before.keys(), ...this.byId.keys()])) {
       if (before.get(id) !== this.byId.get(id)) this.each.get(id)?.tell();
@@ -178,6 +157,34 @@ export class FleetStore {
     this.each.get(workspace.id)?.tell();
   }
 
+  /** It is not there any more. */
+  drop(id: string): void {
+    if (!this.byId.delete(id)) return;
+    this.restructure();
+    this.each.get(id)?.tell();
+  }
+
+  /** The whole fleet again, without what only a look at one of it gives; not older than what was applied. */
+  refresh(page: WorkspacePage): void {
+    this.setUnsure(page.unsure ?? "");
+    const there = new Set<string>();
+    for (const workspace of page.workspaces) {
+      there.add(workspace.id);
+      const known = this.byId.get(workspace.id);
+      if (!known) this.put(workspace);
+      else if (!sameCard(known, workspace))
+        this.put({ ...workspace, witnesses: known.witnesses, evidence: known.evidence });
+    }
+    if (page.next) return;
+    for (const id of [...this.byId.keys()]) if (!there.has(id)) this.drop(id);
+  }
+
+  setUnsure(unsure: string): void {
+    if (unsure === this.unsure) return;
+    this.unsure = unsure;
+    this.connectionTopic.tell();
+  }
+
   setConnection(connection: Connection): void {
     if (connection === this.connection) return;
     this.connection = connection;
@@ -202,6 +209,12 @@ export class FleetStore {
       if (event.type.startsWith("INCIDENT_")) {
         incidents = true;
         if (id) this.stale.add(id);
+      } else if (event.type.startsWith("NOTIFICATION")) {
+        this.notificationTick += 1;
+      } else if (event.type === "EXPIRY_SUSPENDED") {
+        this.setUnsure(String(event.payload.reason ?? "many workspaces fell silent together"));
+      } else if (event.type === "EXPIRY_RESUMED") {
+        this.setUnsure("");
       } else if (id && /^(TASK|DELEGATION)_/.test(event.type)) {
         this.taskTick.set(id, (this.taskTick.get(id) ?? 0) + 1);
         exchanges = this.between.apply(event) || exchanges;
@@ -271,32 +284,14 @@ export class FleetStore {
   }
 
   private notice(event: Event): void {
-    const incidentId = event.payload.incident_id ? String(event.payload.incident_id) : null;
-    if (event.type === "INCIDENT_OPENED") this.linkIncident(event.workspace_id, incidentId);
-    const trouble = /^WORKSPACE_(DEGRADED|OFFLINE|FAILED)$/.test(event.type);
-    if (!trouble && !NOTABLE.has(event.type)) return;
+    if (event.type === "INCIDENT_OPENED")
+      this.linkIncident(
+        event.workspace_id,
+        event.payload.incident_id ? String(event.payload.incident_id) : null,
+      );
     const known = event.workspace_id ? this.byId.get(event.workspace_id) : undefined;
-    const name = String(event.payload.name ?? known?.name ?? "");
-    const text = String(
-      event.payload.sample_error ??
-        event.payload.text ??
-        event.payload.reason ??
-        event.payload.recovery ??
-        "",
-    );
-    this.notices = [
-      {
-        seq: event.seq,
-        at: event.at,
-        type: event.type,
-        workspaceId: event.workspace_id,
-        name,
-        text,
-        incidentId,
-        taskId: event.payload.task_id ? String(event.payload.task_id) : null,
-      },
-      ...this.notices,
-    ].slice(0, NOTICE_LIMIT);
+    const notice = noticeOf(event, known?.name ?? "");
+    if (notice) this.notices = [notice, ...this.notices].slice(0, NOTICE_LIMIT);
   }
 
   /** The incident opens with the status that began it: the two are one notice. */
@@ -318,7 +313,7 @@ export class FleetStore {
 
   private recount(): void {
     const counts = noCounts();
-    for (const workspace of this.byId.values()) counts[workspace.status] += 1;
+    for (const { status } of this.byId.values()) counts[status] = (counts[status] ?? 0) + 1;
     this.counts = counts;
     this.countsTopic.tell();
   }
@@ -345,6 +340,16 @@ export function useCounts(): Counts {
 
 export function useConnection(): Connection {
   return useSyncExternalStore(fleet.onConnection, () => fleet.connection);
+}
+
+/** Whether there is anything to show yet. */
+export function useLoaded(): boolean {
+  return useSyncExternalStore(fleet.onStructure, () => fleet.loaded);
+}
+
+/** Why no status may be believed now, in the server's own words; "" normally. */
+export function useUnsure(): string {
+  return useSyncExternalStore(fleet.onConnection, () => fleet.unsure);
 }
 
 export function useFeed(): readonly Event[] {

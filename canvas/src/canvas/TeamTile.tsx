@@ -6,7 +6,7 @@ import { matcher } from "../filter";
 import type { Status } from "../generated";
 import { go, useFilter } from "../place";
 import { Glyph } from "../shell/Pill";
-import { type Counts, countsInWords, isTrouble, LOOKS, noCounts, severity } from "../status";
+import { type Counts, countsInWords, isTrouble, lookOf, noCounts, severity } from "../status";
 import { fleet } from "../store";
 import { focusCard } from "./roving";
 
@@ -33,7 +33,7 @@ function summary(members: readonly string[]): Summary {
   for (const id of members) {
     const workspace = fleet.get(id);
     if (!workspace) continue;
-    counts[workspace.status] += 1;
+    counts[workspace.status] = (counts[workspace.status] ?? 0) + 1;
     if (isTrouble(workspace.status)) troubled.push({ id, name: workspace.name, status: workspace.status });
   }
   troubled.sort((one, other) => severity(one.status) - severity(other.status));
@@ -88,8 +88,8 @@ function Tile({ data, positionAbsoluteX: x, positionAbsoluteY: y, width = 0, hei
         {(Object.keys(counts) as Status[])
           .filter((status) => counts[status] > 0)
           .map((status) => (
-            <span key={status} className={`is-${status}`} title={LOOKS[status].word}>
-              <Glyph status={status} /> {counts[status]} {LOOKS[status].word}
+            <span key={status} className={`is-${status}`} title={lookOf(status).word}>
+              <Glyph status={status} /> {counts[status]} {lookOf(status).word}
             </span>
           ))}
       </span>
@@ -103,7 +103,7 @@ function Tile({ data, positionAbsoluteX: x, positionAbsoluteY: y, width = 0, hei
           key={one.id}
           type="button"
           className={`team-troubled is-${one.status}`}
-          aria-label={`${one.name}, ${LOOKS[one.status].word}`}
+          aria-label={`${one.name}, ${lookOf(one.status).word}`}
           onClick={() => go({ selected: one.id })}
         >
           <Glyph status={one.status} /> {one.name}

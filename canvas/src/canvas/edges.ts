@@ -2,6 +2,7 @@
 
 import type { Edge } from "@xyflow/react";
 import { useEffect, useMemo, useRef, useState } from "react";
+import { serverNow } from "../clock";
 import { type Pair, pairsOf } from "../exchanges";
 import type { Layout } from "../layout";
 import { pathOf, route } from "../route";
@@ -22,11 +23,11 @@ export function usePairs(members: readonly string[]): readonly Pair[] {
     const seen = new Set(members);
     return seen.size > 0 ? all.filter((one) => seen.has(one.source) || seen.has(one.target)) : [];
   }, [all, members]);
-  const [now, setNow] = useState(() => Date.now());
+  const [now, setNow] = useState(() => serverNow());
   const cooling = useMemo(() => exchanges.some((one) => final(one.state)), [exchanges]);
   useEffect(() => {
     if (!cooling) return;
-    const timer = setInterval(() => setNow(Date.now()), COOL);
+    const timer = setInterval(() => setNow(serverNow()), COOL);
     return () => clearInterval(timer);
   }, [cooling]);
   const pairs = useMemo(() => pairsOf(exchanges, now), [exchanges, now]);

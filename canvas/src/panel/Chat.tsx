@@ -78,7 +78,7 @@ function TurnView({ turn, workspace }: { turn: Turn; workspace: WorkspaceView })
       ))}
       {turn.answer && <p className={`answer${failed ? " problem" : ""}`}>{turn.answer}</p>}
       {turn.progress && <p className="dim">{turn.progress}</p>}
-      {turn.problem && <p className="problem">Not sent: {turn.problem}</p>}
+      {turn.problem && <p className="problem">{turn.problem}</p>}
       {task?.reason && failed && <p className="problem">{task.reason}</p>}
       {turn.waiting && running && <Waiting waiting={turn.waiting} />}
       <p className="turn-foot">

@@ -1,8 +1,10 @@
 /** Who says what, how old it is, and which conditions are open: one sees at a glance who was lying. */
 
-import { RULES, type WorkspaceView } from "../generated";
+import { serverNow } from "../clock";
+import type { WorkspaceView } from "../generated";
 import { Pill } from "../shell/Pill";
-import { duration } from "../time";
+import { ruleOf, said } from "../status";
+import { ago, duration, lasting, since } from "../time";
 
 /** each witness's name, and what it is asked */
 const WITNESSES: Record<string, [string, string]> = {
@@ -15,7 +17,7 @@ const WITNESSES: Record<string, [string, string]> = {
 
 export function Health({ workspace }: { workspace: WorkspaceView }) {
   const { evidence } = workspace;
-  const now = Date.now();
+  const now = serverNow();
   return (
     <>
       <section aria-labelledby="conditions">
@@ -27,13 +29,12 @@ export function Health({ workspace }: { workspace: WorkspaceView }) {
               <p>
                 <Pill status={condition.status} /> <strong>{condition.symptom}</strong>{" "}
                 <span className="dim">
-                  said by {condition.witness}, for{" "}
-                  {duration(Math.max(0, now - Date.parse(condition.since)) / 1000)}
+                  said by {condition.witness}, {lasting(since(condition.since, now))}
                 </span>
               </p>
               {/* the first one's words stand in the panel's head */}
-              {index > 0 && <p>{condition.detail || RULES[condition.symptom].opens}</p>}
-              <p className="dim">Closes by: {RULES[condition.symptom].closes}.</p>
+              {index > 0 && <p>{said(condition, workspace)}</p>}
+              <p className="dim">Closes by: {ruleOf(condition.symptom).closes}.</p>
             </li>
           ))}
         </ul>
@@ -45,7 +46,7 @@ export function Health({ workspace }: { workspace: WorkspaceView }) {
             <tr>
               <th scope="col">Witness</th>
               <th scope="col">Says</th>
-              <th scope="col">Age</th>
+              <th scope="col">Heard</th>
             </tr>
           </thead>
           <tbody>
@@ -60,7 +61,7 @@ export function Health({ workspace }: { workspace: WorkspaceView }) {
                   {one.says}
                   {one.detail && <span className="detail">{one.detail}</span>}
                 </td>
-                <td className="age">{one.age === null ? "never" : duration(one.age)}</td>
+                <td className="age">{one.age === null ? "never" : ago(one.age)}</td>
               </tr>
             ))}
           </tbody>
@@ -70,8 +71,8 @@ export function Health({ workspace }: { workspace: WorkspaceView }) {
         <section aria-labelledby="evidence">
           <h3 id="evidence">Evidence</h3>
           <dl className="facts">
-            <Fact name="Phase" value={`${evidence.phase}, for ${duration(evidence.phase_age)}`} />
-            <Fact name="Last moved" value={`${duration(evidence.unmoved)} ago`} />
+            <Fact name="Phase" value={`${evidence.phase}, ${lasting(evidence.phase_age)}`} />
+            <Fact name="Last moved" value={ago(evidence.unmoved)} />
             <Fact
               name="Turns"
               value={`${evidence.counters.turns_finished} of ${evidence.counters.turns_started} finished`}

@@ -12,7 +12,7 @@ import {
 import { go, useSpot } from "../place";
 import { Pill } from "../shell/Pill";
 import { fleet } from "../store";
-import { duration, moment } from "../time";
+import { duration, lasting, moment } from "../time";
 
 export function Incidents({ workspace }: { workspace: WorkspaceView }) {
   const { detail } = useSpot();
@@ -51,7 +51,7 @@ export function Incidents({ workspace }: { workspace: WorkspaceView }) {
               <span className="dim">
                 {incident.closed_at
                   ? `${incident.recovery}, after ${duration(incident.seconds)}`
-                  : `open for ${duration(incident.seconds)}`}
+                  : `open ${lasting(incident.seconds)}`}
               </span>
             </button>
           </li>
@@ -91,7 +91,7 @@ function Incident({ id, tick }: { id: string; tick: number }) {
             Said by {incident.witness}, {moment(incident.opened_at)}, generation {incident.generation}.{" "}
             {incident.closed_at
               ? `${incident.recovery}, after ${duration(incident.seconds)}.`
-              : `Open for ${duration(incident.seconds)}.`}
+              : `Open ${lasting(incident.seconds)}.`}
           </p>
           <h4>What happened</h4>
           <ol className="steps">

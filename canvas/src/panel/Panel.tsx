@@ -5,6 +5,7 @@ import { closePanel } from "../canvas/roving";
 import type { Live } from "../live";
 import { go, TABS, type Tab, useSpot } from "../place";
 import { useAbilities } from "../role";
+import { Boundary } from "../shell/Boundary";
 import { Pill } from "../shell/Pill";
 import { isTrouble, reason } from "../status";
 import { useConnection, useWorkspace } from "../store";
@@ -40,7 +41,7 @@ export function Panel({ id, live }: { id: string; live: Live }) {
     if (connection !== "live") return;
     void live.look(id);
     const timer = setInterval(() => {
-      if (!document.hidden) void live.look(id);
+      if (!document.hidden) live.poll(id);
     }, LOOK);
     return () => clearInterval(timer);
   }, [id, live, connection]);
@@ -100,11 +101,13 @@ export function Panel({ id, live }: { id: string; live: Live }) {
             // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so the keyboard must reach it
             tabIndex={0}
           >
-            {tab === "health" && <Health workspace={workspace} />}
-            {tab === "chat" && <Chat workspace={workspace} />}
-            {tab === "timeline" && <Timeline workspace={workspace} />}
-            {tab === "incidents" && <Incidents workspace={workspace} />}
-            {tab === "tasks" && <Tasks workspace={workspace} />}
+            <Boundary what={`The tab ${WORDS[tab]}`}>
+              {tab === "health" && <Health workspace={workspace} />}
+              {tab === "chat" && <Chat workspace={workspace} />}
+              {tab === "timeline" && <Timeline workspace={workspace} />}
+              {tab === "incidents" && <Incidents workspace={workspace} />}
+              {tab === "tasks" && <Tasks workspace={workspace} />}
+            </Boundary>
           </div>
         </>
       )}

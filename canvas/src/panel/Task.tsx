@@ -3,6 +3,7 @@
 import { useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { ApiError, call, inWords } from "../api";
 import { type DelegationView, paths, type TaskView, type TraceNode, type WorkspaceView } from "../generated";
+import { uuid } from "../ids";
 import { go } from "../place";
 import { useAbilities } from "../role";
 import { fleet } from "../store";
@@ -175,7 +176,7 @@ function Content({ story, again }: { story: Story; again: () => void }) {
   const reply = (text: string) => {
     call<TaskView>("POST", paths.workspaceTasks(task.workspace_id), {
       body: { text, task_id: task.id },
-      headers: { "idempotency-key": crypto.randomUUID() },
+      headers: { "idempotency-key": uuid() },
     }).then(
       () => again(),
       (error) => setProblem(inWords(error)),

@@ -3,7 +3,7 @@
  * reload, a lost connection or a visit elsewhere it is read again from the server, which has all of it.
  */
 
-import { call, inWords, socket } from "../api";
+import { ApiError, call, inWords, socket } from "../api";
 import {
   type Availability,
   type NewTask,
@@ -12,6 +12,7 @@ import {
   type TaskView,
   type Update,
 } from "../generated";
+import { uuid } from "../ids";
 
 export interface Turn {
   /** the task's id, or one of our own until the server gave one */
@@ -38,6 +39,7 @@ export class Conversation {
   problem = "";
   private context: string;
   private looking: ReturnType<typeof setInterval> | undefined;
+  private asking = false;
   private readonly streams = new Map<string, WebSocket>();
   /** by task: the last update that was seen and the text so far, for a stream that begins again */
   private readonly seen = new Map<string, { seq: number; text: string }>();
@@ -87,14 +89,17 @@ export class Conversation {
 
   /** What waits moves up while others go: nobody tells that, so it is asked. */
   async lookAtQueue(): Promise<void> {
-    if (document.hidden) return;
+    if (document.hidden || this.asking) return;
+    this.asking = true;
     await Promise.all(
       this.turns.map(async ({ task, waiting }) => {
         if (!task || !waiting || over(task)) return;
         const now = await call<TaskView>("GET", paths.task(task.id)).catch(() => null);
         if (now) this.change(task.id, (turn) => (turn.waiting ? { ...turn, waiting: waitingOf(now) } : turn));
       }),
-    );
+    ).finally(() => {
+      this.asking = false;
+    });
   }
 
   /** Begin anew: what was said stays on the server. */
@@ -105,8 +110,8 @@ export class Conversation {
     this.tell();
   }
 
-  async send(text: string, asked: TaskView | null = null): Promise<void> {
-    const key = crypto.randomUUID();
+  /** With the `key` of an attempt whose answer never came, it is sent once however often it is tried. */
+  async send(text: string, asked: TaskView | null = null, key: string = uuid()): Promise<void> {
     const pending: Turn = {
       key,
       task: null,
@@ -127,6 +132,8 @@ export class Conversation {
         body,
         headers: { "idempotency-key": key },
       });
+      // it may have been read from the server meanwhile
+      if (!asked) this.turns = this.turns.filter((turn) => turn.key !== task.id);
       this.change(asked ? asked.id : key, (turn) => ({
         ...turn,
         key: task.id,
@@ -137,15 +144,19 @@ export class Conversation {
       this.follow(task.id);
     } catch (error) {
       if (asked) this.problem = inWords(error);
-      else this.change(key, (turn) => ({ ...turn, problem: inWords(error) }));
+      else this.change(key, (turn) => ({ ...turn, problem: notSent(error) }));
       this.tell();
     }
   }
 
   /** Send a question again: one that could not be sent takes its own place, one that failed gets a new one. */
   async retry(turn: Turn): Promise<void> {
-    if (!turn.task) this.turns = this.turns.filter((one) => one !== turn);
-    await this.send(turn.question);
+    if (turn.task) {
+      await this.send(turn.question);
+      return;
+    }
+    this.turns = this.turns.filter((one) => one !== turn);
+    await this.send(turn.question, null, turn.key);
   }
 
   async stop(task: TaskView): Promise<void> {
@@ -214,7 +225,7 @@ export class Conversation {
   }
 
   private newContext(): string {
-    const context = crypto.randomUUID();
+    const context = uuid();
     localStorage.setItem(CONTEXT_KEY + this.workspaceId, context);
     return context;
   }
@@ -222,6 +233,11 @@ export class Conversation {
   private tell(): void {
     for (const listener of [...this.listeners]) listener();
   }
+}
+
+function notSent(error: unknown): string {
+  if (error instanceof ApiError && error.unknown) return `${inWords(error)}. Sending it again does no harm.`;
+  return `Not sent: ${inWords(error)}`;
 }
 
 /** The text that streamed: another attempt, or a reply, begins a new one. */

@@ -1,10 +1,10 @@
 /** A status as people read it: glyph, word, colour. */
 
 import type { Status } from "../generated";
-import { LOOKS } from "../status";
+import { lookOf } from "../status";
 
 export function Glyph({ status }: { status: Status }) {
-  const look = LOOKS[status];
+  const look = lookOf(status);
   return (
     <svg className={`glyph is-${status}`} width="14" height="14" viewBox="0 0 16 16" aria-hidden="true">
       <path
@@ -23,7 +23,7 @@ export function Pill({ status }: { status: Status }) {
   return (
     <span className={`pill is-${status}`}>
       <Glyph status={status} />
-      {LOOKS[status].word}
+      {lookOf(status).word}
     </span>
   );
 }

@@ -1,9 +1,10 @@
 /** Counts, connection, search, view, notifications, help, who is logged in. */
 
-import { type SessionView, STATUSES } from "../generated";
+import type { SessionView } from "../generated";
 import { go, useSpot } from "../place";
-import { LOOKS } from "../status";
-import { type Connection, useConnection, useCounts } from "../store";
+import { counted, lookOf } from "../status";
+import { type Connection, fleet, useConnection, useCounts, useLoaded } from "../store";
+import { moment } from "../time";
 import { Notifications } from "./Notifications";
 import { Glyph } from "./Pill";
 
@@ -24,15 +25,17 @@ export function TopBar({
   help: () => void;
 }) {
   const counts = useCounts();
+  const loaded = useLoaded();
   const connection = useConnection();
   const { filter, view } = useSpot();
   return (
     <header className="topbar">
       <h1>truebeat</h1>
       <ul className="counts" aria-label="Workspaces by status">
-        {[...STATUSES]
+        {!loaded && <li>Loading</li>}
+        {counted(counts)
           .reverse()
-          .filter((status) => status !== "removed" && (counts[status] > 0 || status === "online"))
+          .filter((status) => loaded && status !== "removed" && (counts[status] > 0 || status === "online"))
           .map((status) => (
             <li key={status}>
               <button
@@ -42,7 +45,7 @@ export function TopBar({
                 onClick={() => go({ filter: filter === `status:${status}` ? "" : `status:${status}` })}
               >
                 <Glyph status={status} />
-                {counts[status]} {LOOKS[status].word}
+                {counts[status]} {lookOf(status).word}
               </button>
             </li>
           ))}
@@ -64,6 +67,7 @@ export function TopBar({
       />
       <output className={`connection is-${connection}`} aria-live="polite">
         {CONNECTIONS[connection]}
+        {connection === "reconnecting" && fleet.heardAt > 0 && `, as of ${moment(fleet.heardAt)}`}
       </output>
       <button type="button" onClick={() => go({ view: view === "list" ? "graph" : "list" })}>
         {view === "list" ? "Graph" : "List"}

@@ -108,7 +108,8 @@ async def test_who_delegates_and_goes_away_waits_no_more(waiters, stand):
         ]
         await held(waiters, 3)
         delivers = [await link.receive("deliver") for _ in range(3)]
-        _, writer = await ask(stand.url, path, ada[1], {"target": bob[0], "text": "4", "wait_seconds": 600})
+        reader, writer = await ask(stand.url, path, ada[1], {"target": bob[0], "text": "4", "wait_seconds": 600})
+        assert b" 503 " in await reader.readline()
         refused = await stand.http.post(
             path,
             json={"target": bob[0], "text": "5", "wait_seconds": 600},

@@ -57,7 +57,7 @@ def demo(
     if swept:
         complain(f"had to kill what did not end by itself: {', '.join(swept)}")
     story.say("[dim]Everything is stopped and the scratch directory is gone.[/]")
-    if not keep:
+    if code is Exit.OK:
         story.next()
     return code
 

@@ -70,7 +70,7 @@ async def test_calls_and_streams_of_a_token_are_bounded(agent, ask, rpc, message
 
     async def accepted():
         page = (await http.get(f"/workspaces/{made[0]}/tasks")).json()
-        return page if page["total"] == 4 else None
+        return page if page["total"] == len(page["tasks"]) == 4 else None
 
     sent = await until(accepted, seconds=30)
     for method in ("SendMessage", "SendStreamingMessage"):

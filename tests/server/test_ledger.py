@@ -16,6 +16,7 @@ from truebeat.server.services.events import EventLog
 from truebeat.server.services.ledger import Ledger
 from truebeat.server.services.ledger_items import Decision, weight_of
 from truebeat.server.services.notices import Notices
+from truebeat.server.store import events as event_store
 from truebeat.server.store import tasks as task_store
 from truebeat.server.store.keys import Key
 from truebeat.server.store.tasks import NewRow
@@ -294,3 +295,19 @@ def test_what_is_structured_weighs_too():
     assert weight_of("abc", parts, None) > 5000
     assert weight_of("abc", None, {"x": "y" * 7000}) > 7000
     assert weight_of("abc", [], None) == 3
+
+
+async def test_events_are_told_as_they_are_on_disk(ledger, database):
+    """PostgreSQL keeps no NUL; whoever follows the stream and whoever reads the log see the same."""
+    ledger.room_of = lambda _: (1, 2)
+    told = []
+    ledger._events.publish = told.extend
+    rows = [alone(), alone()]
+    await asyncio.gather(*map(ledger.submit, rows))
+    ends = [Finished(1, 1, State.FAILED, "no\x00reason"), Finished(1, 1, State.COMPLETED)]
+    await asyncio.gather(*(ledger.happen(row.id, end, lasting=True) for row, end in zip(rows, ends, strict=True)))
+    async with database.acquire() as connection:
+        kept = await event_store.since(connection, 0, 100)
+    assert [event.type for event in kept] == ["TASK_SUBMITTED", "TASK_SUBMITTED", "TASK_FAILED", "TASK_COMPLETED"]
+    assert told == kept
+    assert "\x00" not in str(told)

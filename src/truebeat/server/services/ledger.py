@@ -281,9 +281,7 @@ class Ledger:
             claims |= await self.results.settle(connection, batch)
             await self._claim(connection, batch, claims)
             await self.results.give(connection, batch, batch.delivered)
-            if batch.updates:
-                await task_store.add_updates(connection, batch.updates)
-            written = await event_store.append(connection, batch.events)
+            written = await task_store.tell(connection, batch.updates, batch.events)
             self.failpoint("before the commit")
         self.failpoint("after the commit")
         if items and isinstance(items[0], Inspect):

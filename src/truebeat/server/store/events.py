@@ -10,6 +10,8 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from truebeat.protocol.events import Event
 from truebeat.server.store.database import encode_json
 from truebeat.server.store.sql import queries, storable
@@ -52,7 +54,8 @@ async def append(conn: Any, events: Sequence[NewEvent]) -> list[Event]:
         return []
     if not conn.is_in_transaction():
         raise RuntimeError("events.append needs a transaction: its lock keeps seq in the order of commits")
-    return [event(row) for row in await conn.fetch(_SQL["append"], *columns(events), LOCK_KEY)]
+    told = columns(events)
+    return numbered(await conn.fetch(_SQL["append"], *told, LOCK_KEY), told)
 
 
 async def lock(conn: Any) -> None:
@@ -71,6 +74,15 @@ def columns(events: Sequence[NewEvent]) -> tuple[list[Any], ...]:
         [encode_json(event.payload) for event in events],
         [storable(event.cause) for event in events],
     )
+
+
+def numbered(rows: Sequence[Any], told: tuple[list[Any], ...]) -> list[Event]:
+    """What `columns` made, as it is on disk now: the numbers were drawn in its order."""
+    numbers = sorted(row["seq"] for row in rows)
+    return [
+        Event(seq=seq, at=at, type=kind, workspace_id=workspace_id, payload=msgspec.json.decode(payload), cause=cause)
+        for seq, at, kind, workspace_id, payload, cause in zip(numbers, *told, strict=True)
+    ]
 
 
 async def since(conn: Any, seq: int, limit: int, workspace_id: UUID | Fleet | None = None) -> list[Event]:

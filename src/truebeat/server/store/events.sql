@@ -10,7 +10,7 @@ FROM locked
 CROSS JOIN unnest($1::timestamptz[], $2::text[], $3::uuid[], $4::text[], $5::text[])
     WITH ORDINALITY AS new (at, type, workspace_id, payload, cause, place)
 ORDER BY new.place
-RETURNING seq, at, type, workspace_id, payload, cause
+RETURNING seq
 
 -- name: lock
 SELECT pg_advisory_xact_lock($1)

@@ -119,6 +119,7 @@ async def insert(
     """In this order they wait; the first update of each comes with it. `claimed`: the generation that has it already.
     With events this is a transaction of its own.
     """
+    told = event_store.columns(events)
     written = await conn.fetch(
         _SQL["insert"],
         [row.id for row in rows],
@@ -134,11 +135,11 @@ async def insert(
         [None if row.message is None else encode_json(row.message) for row in rows],
         [encode_json(row.metadata) for row in rows],
         [row.at for row in rows],
-        *event_store.columns(events),
+        *told,
         event_store.LOCK_KEY,
         [claimed.get(row.id) if claimed else None for row in rows],
     )
-    return [event_store.event(row) for row in written]
+    return event_store.numbered(written, told)
 
 
 async def hold(conn: Any, ids: Collection[UUID]) -> dict[UUID, HeldRow]:
@@ -213,8 +214,22 @@ async def claim(conn: Any, wanted: Sequence[tuple[UUID, int, int]], at: datetime
 
 
 async def add_updates(conn: Any, rows: Sequence[UpdateRow]) -> None:
-    await conn.execute(
-        _SQL["add_updates"],
+    await conn.execute(_SQL["add_updates"], *_update_columns(rows))
+
+
+async def tell(conn: Any, rows: Sequence[UpdateRow], events: Sequence[NewEvent]) -> list[Event]:
+    """Updates and events, as `add_updates` and `events.append` write them: last in the transaction."""
+    if rows and events:
+        told = event_store.columns(events)
+        written = await conn.fetch(_SQL["tell"], *_update_columns(rows), *told, event_store.LOCK_KEY)
+        return event_store.numbered(written, told)
+    if rows:
+        await add_updates(conn, rows)
+    return await event_store.append(conn, events)
+
+
+def _update_columns(rows: Sequence[UpdateRow]) -> tuple[list[Any], ...]:
+    return (
         [row.task_id for row in rows],
         [row.update.seq for row in rows],
         [row.update.at for row in rows],

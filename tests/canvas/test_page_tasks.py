@@ -131,8 +131,13 @@ def test_a_question_is_answered_where_it_is_read(visitor, crew):
     becomes(crew, task, "input-required")
     show(visitor, bob, task)
     expect(page.locator(".task-view .answer")).to_have_text("Which one?")
+    # one that does not arrive is not lost
+    visitor.context.set_offline(True)
     page.get_by_label("Answer to bob").fill("the blue one")
     page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Send again")).to_be_visible()
+    visitor.context.set_offline(False)
+    page.get_by_role("button", name="Send again").click()
     expect(page.locator(".task-view h3")).to_have_text("Completed")
     expect(page.locator(".task-view .said")).to_have_text(["which", "the blue one"])
     expect(page.locator(".task-view .answer").last).to_have_text("You chose the blue one")

@@ -171,16 +171,23 @@ function Content({ story, again }: { story: Story; again: () => void }) {
   const { task, trace, delegation } = story;
   const { send } = useAbilities();
   const [problem, setProblem] = useState("");
+  /** a reply that may not have arrived; with the same key it counts once however often it is sent */
+  const [unsent, setUnsent] = useState<{ text: string; key: string } | null>(null);
   const name = find(trace, task.id)?.workspace_name ?? "it";
   const failed = task.state === "failed" || task.state === "rejected";
-  const reply = (text: string) => {
-    call<TaskView>("POST", paths.workspaceTasks(task.workspace_id), {
-      body: { text, task_id: task.id },
-      headers: { "idempotency-key": uuid() },
-    }).then(
-      () => again(),
-      (error) => setProblem(inWords(error)),
-    );
+  const reply = async (text: string, key: string = uuid()) => {
+    setUnsent({ text, key });
+    try {
+      await call<TaskView>("POST", paths.workspaceTasks(task.workspace_id), {
+        body: { text, task_id: task.id },
+        headers: { "idempotency-key": key },
+      });
+      setUnsent(null);
+      setProblem("");
+      again();
+    } catch (error) {
+      setProblem(inWords(error));
+    }
   };
   const said = task.history.at(-1)?.text === task.answer ? task.history.slice(0, -1) : task.history;
   return (
@@ -223,7 +230,17 @@ function Content({ story, again }: { story: Story; again: () => void }) {
         </p>
       )}
       <Problem text={problem} />
-      {asks(task.state) && send && <Box label={`Answer to ${name}`} send={reply} word="Answer" />}
+      {asks(task.state) && send && problem && unsent && (
+        <>
+          <Said look="said" text={unsent.text} />
+          <button type="button" onClick={() => reply(unsent.text, unsent.key)}>
+            Send again
+          </button>
+        </>
+      )}
+      {asks(task.state) && send && (
+        <Box label={`Answer to ${name}`} send={(text) => void reply(text)} word="Answer" />
+      )}
     </>
   );
 }

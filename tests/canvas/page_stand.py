@@ -52,6 +52,7 @@ window.WebSocket = class extends Real {
     seen.sockets += 1;
     this.addEventListener("message", (message) => {
       const event = JSON.parse(message.data);
+      if (event.type === "pulse") return;
       seen.received.push({seq: event.seq, at: Date.parse(event.at), got: Date.now(), id: event.workspace_id});
     });
   }
@@ -82,8 +83,14 @@ def until(condition, what: str, limit: float = DEADLINE):
 class Stand:
     """Entered: the server answers and its agents are online."""
 
-    def __init__(self, place: Path, agents: tuple[str, ...] = (), asking: tuple[str, ...] = ()) -> None:
-        """`agents` talk (talking_agent.py), those that are `asking` give each other work (asking_agent.py)."""
+    def __init__(
+        self, place: Path, agents: tuple[str, ...] = (), asking: tuple[str, ...] = (), **settings: str
+    ) -> None:
+        """`agents` talk (talking_agent.py), those that are `asking` give each other work (asking_agent.py).
+
+        `settings` of the server, as in TRUEBEAT_LEASE.
+        """
+        self.settings = {"TRUEBEAT_BEAT_INTERVAL": "0.5", **settings}
         self.place = place.resolve()
         self.agents = agents
         self.asking = asking
@@ -133,7 +140,7 @@ class Stand:
         with (self.place / "up.log").open("ab") as log:
             self._up = subprocess.Popen(
                 [sys.executable, "-m", "truebeat.cli.main", *words],
-                env={**kept, "PYTHONPATH": str(ROOT), "TMPDIR": str(self.place), "TRUEBEAT_BEAT_INTERVAL": "0.5"},
+                env={**kept, "PYTHONPATH": str(ROOT), "TMPDIR": str(self.place), **self.settings},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

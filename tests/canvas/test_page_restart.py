@@ -28,15 +28,19 @@ def test_after_a_kill_it_says_reconnecting_then_equals_the_api(browser, own):
     with own.beater() as steady, own.beater() as ill, own.beater() as removed, Visitor(browser, own) as visitor:
         page = visitor.page
         ill.wedge("before the kill")
+        own.call("POST", f"/workspaces/{ill.id}/notify", {"message": "told before the kill"}, ill.token)
         expect(visitor.card(ill)).to_contain_text("before the kill")
         own.kill()
-        expect(page.locator(".connection")).to_have_text("Reconnecting")
+        expect(page.locator(".connection")).to_contain_text("Reconnecting, as of ")
         expect(visitor.card(steady)).to_be_visible()  # what was known last stays on the screen
         own.start()
         ill.recover()
         ill.wedge("after the kill")
         visitor.live()
         expect(visitor.card(ill)).to_contain_text("after the kill")
+        page.get_by_role("button", name="Notices").click()
+        expect(page.locator(".notices li.is-unread", has_text="told before the kill")).to_have_count(1)
+        page.keyboard.press("Escape")
         own.call("DELETE", f"/workspaces/{removed.id}")
         with own.beater() as new:
             expect(visitor.card(new)).to_contain_text("Online")

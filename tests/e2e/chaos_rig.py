@@ -202,11 +202,11 @@ class Rig:
     def seq(self) -> int:
         return self.client.events.page(limit=1).seq
 
-    def log(self, name: str) -> str:
+    def output_of(self, name: str) -> str:
         return (self.directory / name).read_text(errors="replace")
 
     def tail(self, name: str) -> str:
-        return self.log(name)[-1500:]
+        return self.output_of(name)[-1500:]
 
     def processes(self, mark: str | None = None) -> dict[int, str]:
         """Living processes that carry this mark (the data directory by default) in environment, command or place."""

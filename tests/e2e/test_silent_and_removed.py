@@ -55,7 +55,7 @@ def test_an_order_outlives_its_server_and_is_obeyed_once(rig: Rig, workspace: Wo
     rig.start_server()
     after = rig.all_online(**{workspace.name: workspace.generation})[workspace.name]
     assert (after.generation, after.restarts) == (workspace.generation + 1, 1)
-    assert rig.log(f"{workspace.name}.log").count("a restart was ordered") == 1
+    assert rig.output_of(f"{workspace.name}.log").count("a restart was ordered") == 1
 
 
 def test_the_newer_of_two_supervisors_stays(rig: Rig, workspace: WorkspaceView) -> None:

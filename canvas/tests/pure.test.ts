@@ -3,9 +3,9 @@ import { describe, expect, it } from "vitest";
 import { matcher } from "../src/filter";
 import { RULES, STATUSES, type Status, SYMPTOMS } from "../src/generated";
 import { after, over, type Turn, textAfter } from "../src/panel/conversation";
-import { spans, statusOf, uptime } from "../src/panel/uptime";
+import { percent, spans, squeezed, statusOf, uptime } from "../src/panel/uptime";
 import { countsInWords, doing, isTrouble, LOOKS, noCounts, reason, severity } from "../src/status";
-import { ago, duration } from "../src/time";
+import { ago, duration, lasting, moment, since } from "../src/time";
 import { event, flip, task, update, workspace } from "./made";
 
 describe("statuses", () => {
@@ -100,6 +100,24 @@ describe("uptime", () => {
     expect(uptime(spans([event(1, "RESTART_ORDERED", "a")], 0, at(5)))).toBeNull();
     expect(statusOf(event(1, "TASK_FAILED", "a"))).toBeNull();
   });
+  it("is never rounded to all or to nothing", () => {
+    expect([1, 0.99999, 0.5, 0.00001, 0].map(percent)).toEqual(["100 %", "99.9 %", "50.0 %", "0.1 %", "0 %"]);
+  });
+  it("shows the shortest trouble of thousands of flips, in few stretches without gaps", () => {
+    const flips = [flip(0, "a", "online")];
+    for (let second = 100; second < 50_000; second += 10)
+      flips.push(flip(second, "a", second % 20 ? "online" : "provisioning"));
+    flips.push(flip(50_000, "a", "online"), flip(70_000, "a", "failed"), flip(70_001, "a", "online"));
+    const all = spans(flips, at(0), at(100_000));
+    const few = squeezed(all, 100);
+    expect(few.length).toBeLessThanOrEqual(100);
+    expect(few.filter((span) => span.status === "failed")).toHaveLength(1);
+    expect([few[0]?.from, few.at(-1)?.until]).toEqual([at(0), at(100_000)]);
+    for (const [index, span] of few.entries())
+      expect(span.from).toBe(index > 0 ? few[index - 1]?.until : at(0));
+    expect(squeezed(all.slice(0, 50), 100)).toHaveLength(50);
+    expect(squeezed([], 100)).toEqual([]);
+  });
 });
 
 describe("a turn of a chat", () => {
@@ -184,15 +202,33 @@ describe("times in words", () => {
     [0.25, "250 ms"],
     [2.34, "2.3 s"],
     [45, "45 s"],
+    [0, "0 s"],
+    [0.00001, "1 ms"],
+    [0.9996, "1.0 s"],
+    [9.97, "10 s"],
     [600, "10 min"],
-    [7200, "2.0 h"],
-    [200_000, "2 d"],
+    [7200, "2 h"],
+    [5500, "1.5 h"],
+    [130_000, "1.5 d"],
+    [2_000_000, "23 d"],
   ])("%d", (seconds, words) => {
     expect(duration(seconds)).toBe(words);
   });
   it("of the past", () => {
-    expect(ago("2026-11-24T00:00:00Z", Date.parse("2026-11-24T00:00:30Z"))).toBe("30 s ago");
-    expect(ago("2026-11-24T00:00:00Z", Date.parse("2026-11-24T00:00:00Z"))).toBe("now");
+    expect([0, 0.4, 30].map(ago)).toEqual(["just now", "just now", "30 s ago"]);
+    expect([0, 0.4, 30].map(lasting)).toEqual(["since just now", "since just now", "for 30 s"]);
+    const at = "2026-11-24T00:00:00Z";
+    expect(since(at, Date.parse(at) + 30_000)).toBe(30);
+    expect(since(at, Date.parse(at) - 30_000), "the server's clock is ahead").toBe(0);
+  });
+  it("of the clock: a day is named when it was another", () => {
+    const at = new Date(2026, 10, 24, 9, 30, 5);
+    const on = (year: number, month: number, day: number) =>
+      moment(at.toISOString(), new Date(year, month, day, 23).getTime());
+    expect(on(2026, 10, 24)).toMatch(/^0?9:30:05/);
+    expect(on(2026, 10, 25)).toMatch(/24.*9:30:05/);
+    expect(on(2027, 10, 25)).toMatch(/2026.*9:30:05/);
+    expect(moment("nonsense")).toBe("");
   });
 });
 

@@ -138,6 +138,16 @@ describe("notices", () => {
   });
 });
 
+describe("what agents tell", () => {
+  it("is no notice of trouble: who shows it asks the server again", () => {
+    const store = two();
+    store.apply([event(11, "NOTIFICATION", "a", { message: "m" })]);
+    expect([store.notificationTick, store.notices.length]).toEqual([1, 0]);
+    store.apply([event(12, "NOTIFICATION_READ", null, {}), event(13, "NOTIFICATION", "b", {})]);
+    expect([store.notificationTick, store.notices.length]).toEqual([3, 0]);
+  });
+});
+
 describe("exchanges", () => {
   it("are drawn between workspaces and end with their task", () => {
     const store = two();

@@ -44,6 +44,15 @@ def test_an_answer_streams_survives_another_panel_and_a_reload_and_ends_whole(vi
     expect(page.locator(".said")).to_have_text("slow 40")
 
 
+def test_an_answer_with_markup_is_text(visitor, stand):
+    page, text = visitor.page, '<img src=x onerror="window.hacked=1"><b>bold</b> [x](javascript:alert(1))'
+    visitor.open(stand.id_of("grace"), "chat")
+    say(page, text)
+    expect(page.locator(".turn .answer")).to_have_text(f"You said: {text}")
+    assert page.evaluate("window.hacked") is None
+    assert page.locator(".chat b, .chat img, .chat a").count() == 0
+
+
 def test_a_reply_can_be_stopped_and_sent_again(visitor, stand):
     page = visitor.page
     visitor.open(stand.id_of("linus"), "chat")

@@ -7,7 +7,7 @@ import pytest
 
 from truebeat.domain.access import Role
 
-HOSTILE = "<script>alert(1)</script>\x00 \u202e javascript:alert(1) {{7*7}} " + "\U0001f680" * 50
+HOSTILE = "<script>alert(1)</script>\u202e javascript:alert(1) {{7*7}} " + "\U0001f680" * 50
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ async def test_pages_go_back_to_the_first(stand, tell):
 async def test_hostile_text_is_kept_as_it_is(stand, tell):
     await tell(message=HOSTILE, type=HOSTILE[:90], link="javascript:alert(1)")
     (one,) = (await page(stand))["notifications"]
-    assert one["message"] == HOSTILE.replace("\x00", "\ufffd")
+    assert one["message"] == HOSTILE
     assert one["link"] == "javascript:alert(1)"
 
 

@@ -3,12 +3,18 @@ INSERT INTO notifications (id, workspace_id, delegation_id, at, type, message, l
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::text[], $6::text[], $7::text[])
 
 -- name: page
-SELECT notifications.*, workspaces.name AS workspace_name
-FROM notifications
-JOIN workspaces ON workspaces.id = notifications.workspace_id
-WHERE (NOT $1::boolean OR notifications.read_at IS NULL) AND (notifications.at, notifications.id) < ($2, $3)
-ORDER BY notifications.at DESC, notifications.id DESC
-LIMIT $4
+-- Cut before names are looked up: who joins first reads the whole table.
+WITH found AS MATERIALIZED (
+    SELECT *
+    FROM notifications
+    WHERE (NOT $1::boolean OR read_at IS NULL) AND (at, id) < ($2, $3)
+    ORDER BY at DESC, id DESC
+    LIMIT $4
+)
+SELECT found.*, workspaces.name AS workspace_name
+FROM found
+JOIN workspaces ON workspaces.id = found.workspace_id
+ORDER BY found.at DESC, found.id DESC
 
 -- name: count_unread
 SELECT count(*)

@@ -253,14 +253,20 @@ class Visitor:
         self.context = browser.new_context(base_url=stand.url, **options)
         self.context.add_init_script(WATCH)
         if fleet is not None:
-            snapshot = {"workspaces": fleet, "next": None, "seq": stand.call("GET", "/events?limit=1")["seq"]}
-            self.context.route(re.compile("/workspaces[?]limit=1000"), lambda route: route.fulfill(json=snapshot))
+            self._pretend(fleet)
         self.page = self.context.new_page()
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         if token != "":
             answer = self.context.request.post("/session", data={"token": token or stand.token})
             assert answer.ok, answer.text()
             self.page.goto(path)
+
+    def _pretend(self, fleet: list) -> None:
+        by_id = {one["id"]: one for one in fleet}
+        snapshot = {"workspaces": fleet, "next": None, "seq": self.stand.call("GET", "/events?limit=1")["seq"]}
+        self.context.route(re.compile("/workspaces[?]"), lambda route: route.fulfill(json=snapshot))
+        one = re.compile("/workspaces/([0-9a-f-]{36})$")
+        self.context.route(one, lambda route: route.fulfill(json=by_id[one.search(route.request.url)[1]]))
 
     def __enter__(self) -> Self:
         if self.page.url != "about:blank":

@@ -211,6 +211,26 @@ async def test_an_end_and_a_new_task_in_one_batch(ledger, database):
     assert await state_of(database, second.id) is State.SUBMITTED
 
 
+async def test_what_an_end_lets_go_on_is_claimed_though_new_tasks_are_written_before_it(ledger):
+    ledger.room_of = lambda _: (1, 3)
+    first, next_of_it = new("known"), new("known")
+    await ledger.submit(first)
+    await ledger.submit(next_of_it)
+    assert [deliver.task_id for _, deliver in ledger.delivered] == [str(first.id)]
+    fresh, elsewhere = alone(), alone(workspace_id=uuid4())
+
+    async def end():
+        ledger.claim(ADA)  # a worker that ends something has room
+        await ledger.happen(first.id, Finished(1, 1, State.COMPLETED), lasting=True)
+
+    await asyncio.gather(end(), ledger.submit(elsewhere), ledger.submit(fresh))
+    await ledger.inspect(ADA, lambda _: Decision([], []))
+    assert {deliver.task_id for _, deliver in ledger.delivered} == {
+        str(row.id) for row in (first, next_of_it, fresh, elsewhere)
+    }
+    assert ledger.queued == {}
+
+
 async def test_nothing_to_claim_is_no_transaction(ledger, monkeypatch):
     ledger.room_of = lambda _: (1, 1)
 

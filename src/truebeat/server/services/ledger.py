@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from truebeat.domain import delivery
 from truebeat.domain.delivery import Outcome
 from truebeat.errors import Conflict, Invalid, TruebeatError, Unavailable
 from truebeat.server.services.ledger_batch import Batch
@@ -29,7 +28,10 @@ from truebeat.server.services.ledger_items import (
     Submit,
     Submitted,
     Within,
+    goes_on,
     is_lasting,
+    is_plain,
+    new_first,
     weight_of,
 )
 from truebeat.server.services.ledger_queues import Queues, claimed_at_once
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from truebeat.clock import Clock
+    from truebeat.domain import delivery
     from truebeat.protocol.delivery import Deliver
     from truebeat.protocol.events import Event
     from truebeat.server.services.events import EventLog
@@ -62,8 +65,6 @@ BATCH_WEIGHT: Final = 16 * 1024 * 1024
 GATHER: Final = 0.02
 #: seconds between attempts while the database does not answer
 RETRY: Final = 0.2
-#: events after which no task waits that did not before
-_ONWARDS: Final = (delivery.Begun, delivery.Progressed, delivery.Finished)
 #: an idempotency key means the same task for so long
 KEY_LIFE: Final = timedelta(hours=24)
 
@@ -77,6 +78,8 @@ class Ledger:
         self._notices = notices
         self._clock = clock
         self._items: deque[Item] = deque()
+        #: of a batch of which the new tasks are being written; what it ends may let others be claimed
+        self._rest: list[Item] = []
         self._claims: set[UUID] = set()
         self._woken = asyncio.Event()
         self._queues = Queues()
@@ -179,14 +182,17 @@ class Ledger:
                 if self._items and all(isinstance(item, Happened) and item.chunk for item in self._items):
                     await asyncio.sleep(GATHER)
                 self._woken.clear()
-                while self._items or self._claims:
+                while self._items or self._claims or self._rest:
                     await self._write(self._take())
         except asyncio.CancelledError:
-            self._fail(list(self._items), Unavailable("the server is stopping; try again", retry_after=1))
+            self._fail([*self._rest, *self._items], Unavailable("the server is stopping; try again", retry_after=1))
             raise
 
     def _take(self) -> list[Item]:
         """The next batch. An inspection sees all that was said before it, so it can only be the first."""
+        if self._rest:
+            first, self._rest = self._rest, []
+            return first
         batch: list[Item] = []
         weight = 0
         while self._items and len(batch) < self._most and weight < BATCH_WEIGHT:
@@ -194,10 +200,11 @@ class Ledger:
                 break
             batch.append(self._items.popleft())
             weight += batch[-1].weight
-        return batch
+        first, self._rest = new_first(batch)
+        return first
 
     async def _write(self, items: list[Item]) -> None:
-        claims, self._claims = self._claims, set()
+        claims, self._claims = self._claims, set(self._claims) if self._rest else set()
         if not items and not self._uncertain and not any(self.queued.get(workspace_id) for workspace_id in claims):
             return  # beats offer to claim whether or not anything waits
         try:
@@ -213,7 +220,7 @@ class Ledger:
             self._uncertain = True
             self._most = max(1, len(items) // 2)
             self._claims |= claims
-            self._again(items)
+            self._items.extendleft(reversed([item for item in items if is_lasting(item)]))
             self._fail([item for item in items if not is_lasting(item)], error)
             log.warning("tasks wait for the database", reason=error.message, items=len(self._items))
             await asyncio.sleep(RETRY)
@@ -233,9 +240,6 @@ class Ledger:
                 why = Invalid("the change can't be written, now or later")
             self._fail(items, why, cause=error)
 
-    def _again(self, items: list[Item]) -> None:
-        self._items.extendleft(reversed([item for item in items if is_lasting(item)]))
-
     async def _transact(self, items: list[Item], claims: set[UUID]) -> None:
         now = self._clock.now()
         batch = Batch(now, self.name_of)
@@ -250,10 +254,9 @@ class Ledger:
             if items and isinstance(inspection := items[0], Inspect):
                 decision = inspection.decide(await task_store.held(connection, inspection.workspace_id))
                 decided, again = decision.events, decision.again
-            submits = [item for item in items if isinstance(item, Submit)]
             # What may wait again by this very transaction is older than what is new.
-            at_once = len(submits) + sum(isinstance(item.event, _ONWARDS) for item in happened) == len(items)
-            await self._insert(connection, batch, submits, at_once=at_once)
+            at_once = all(isinstance(item, Submit) or goes_on(item) for item in items)
+            await self._insert(connection, batch, [item for item in items if isinstance(item, Submit)], at_once=at_once)
             ids = {task_id for task_id, _ in decided} | {item.task_id for item in happened}
             if ids:
                 batch.rows = await task_store.hold(connection, ids)
@@ -290,7 +293,7 @@ class Ledger:
 
     def _only_new(self, items: list[Item], claims: set[UUID]) -> tuple[list[Submit], dict[UUID, int]] | None:
         """(plain new tasks and nothing else, those that go to their workers at once), if what is left has to wait."""
-        submits = [item for item in items if isinstance(item, Submit) and not item.key and not item.delegation]
+        submits = [item for item in items if is_plain(item)]
         if not submits or len(submits) < len(items):
             return None
         rows = [item.row for item in submits]
@@ -391,8 +394,7 @@ class Ledger:
 
     @staticmethod
     def _fail(items: list[Item], error: TruebeatError, cause: BaseException | None = None) -> None:
+        error.__cause__ = cause or error.__cause__
         for item in items:
             if not item.done.done():
                 item.done.set_exception(error)
-                if cause is not None:
-                    error.__cause__ = cause

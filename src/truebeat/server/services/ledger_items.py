@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import msgspec
+
+from truebeat.domain import delivery
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable
     from uuid import UUID
 
-    from truebeat.domain import delivery
     from truebeat.server.services.ledger_batch import Batch
     from truebeat.server.store import delegations as delegation_store
     from truebeat.server.store.keys import Key
     from truebeat.server.store.tasks import Lease, NewRow
+
+_ONWARDS: Final = (delivery.Begun, delivery.Progressed, delivery.Finished)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,25 @@ Item = Submit | Happened | Inspect | Within
 def weight_of(text: str, parts: list[dict[str, Any]] | None, message: dict[str, Any] | None) -> int:
     structured = [found for found in (parts, message) if found]
     return len(text) + (len(msgspec.json.encode(structured)) if structured else 0)
+
+
+def is_plain(item: Item) -> TypeGuard[Submit]:
+    """A new task and nothing else."""
+    return isinstance(item, Submit) and not item.key and not item.delegation
+
+
+def goes_on(item: Item) -> bool:
+    """After it no task waits that did not before."""
+    return isinstance(item, Happened) and isinstance(item.event, _ONWARDS)
+
+
+def new_first(batch: list[Item]) -> tuple[list[Item], list[Item]]:
+    """(what to write now, what right after it). New tasks go before what workers said meanwhile, which makes none of
+    them wait: by themselves they are one round trip as a rule, and are worked on while the rest is written.
+    """
+    new: list[Item] = [item for item in batch if is_plain(item)]
+    rest = [item for item in batch if not is_plain(item)]
+    return (new, rest) if new and all(map(goes_on, rest)) else (batch, [])
 
 
 def is_lasting(item: Item) -> bool:

@@ -61,8 +61,9 @@ export function App() {
   if (phase.kind === "checking") return <p className="splash">truebeat</p>;
   if (phase.kind === "out") return <Login problem={phase.problem} enter={enter} />;
   const leave = async () => {
-    await call("DELETE", paths.session).catch(() => undefined);
-    setPhase({ kind: "out", problem: "" });
+    const failure = await call("DELETE", paths.session).catch((error: unknown) => error);
+    const ended = !(failure instanceof ApiError) || failure.status === 401;
+    setPhase({ kind: "out", problem: ended ? "" : `Ending the session: ${failure.message}` });
   };
   return <Shell session={phase.session} leave={leave} />;
 }

@@ -10,7 +10,7 @@ import { titleOf } from "../src/shell/title";
 import { countsInWords, lookOf, noCounts, reason } from "../src/status";
 import { FleetStore } from "../src/store";
 import { moment } from "../src/time";
-import { event, flip, task, workspace } from "./made";
+import { event, flip, task, update, workspace } from "./made";
 import { Stage } from "./stage";
 
 const at = (seq: number) => 1_790_000_000_000 + seq * 1000;
@@ -135,6 +135,22 @@ describe("a message whose answer was lost", () => {
     stage = new Stage();
   });
   afterEach(() => stage.end());
+
+  it("and an answer that streams go on after a lost connection, from where they were", async () => {
+    const running = task("t", { state: "working" });
+    stage.answer = (path) => (path === "/workspaces/w/tasks" ? { tasks: [running], next: null } : undefined);
+    const chat = new Conversation("w");
+    await chat.load();
+    const dead = stage.socket;
+    dead.tell(update(1, "text", { text: "half " }));
+    await chat.load();
+    expect([dead.closed, chat.turns[0]?.answer]).toEqual([true, "half "]);
+    expect(stage.socket).not.toBe(dead);
+    expect(stage.socket.url).toContain("after=1");
+    stage.socket.tell(update(2, "text", { text: "done" }));
+    expect(chat.turns[0]?.answer).toBe("half done");
+    chat.rest();
+  });
 
   it("is not said to be unsent, and is sent once however often it is sent again", async () => {
     const keys: (string | null)[] = [];

@@ -64,6 +64,7 @@ def test_a_connection_that_falls_silent_is_not_live_and_an_action_is_not_known_t
             page.clock.fast_forward(16_000)
             expect(page.locator(".actions .problem")).to_contain_text("not known whether it was done")
             expect(visitor.card(one)).to_contain_text("Online")  # what was known last stays, grey
+            expect(page.locator(".witnesses .age").first).to_have_text(re.compile(r"^(29|[3-9]\d) s ago|min ago"))
             proxy.silent = False
             page.clock.fast_forward(6000)
             visitor.live()
@@ -216,5 +217,5 @@ def test_silence_says_since_when_and_time_that_nobody_watched_is_no_uptime(brows
         one.beat()
         visitor.live()
         visitor.open(one, "timeline")
-        expect(visitor.page.locator(".uptime figcaption")).to_contain_text(re.compile(r"; nobody watched for \d"))
+        expect(visitor.page.locator(".uptime figcaption")).to_contain_text(re.compile(r"watched of .*; nobody watched for \d"))
         expect(visitor.page.locator(".uptime .bar .is-unwatched")).to_have_count(1)

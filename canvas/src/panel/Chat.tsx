@@ -3,6 +3,7 @@
 import { type FormEvent, type KeyboardEvent, useEffect, useRef, useState, useSyncExternalStore } from "react";
 import type { Availability, WorkspaceView } from "../generated";
 import { useAbilities } from "../role";
+import { useConnection } from "../store";
 import { conversationWith, over, type Turn } from "./conversation";
 
 export function Chat({ workspace }: { workspace: WorkspaceView }) {
@@ -13,10 +14,12 @@ export function Chat({ workspace }: { workspace: WorkspaceView }) {
   const last = turns.at(-1);
   const { send } = useAbilities();
 
+  const live = useConnection() === "live";
+  // what came while there was no connection is read again
   useEffect(() => {
-    void conversation.load();
-    return () => conversation.rest();
-  }, [conversation]);
+    if (live) void conversation.load();
+  }, [conversation, live]);
+  useEffect(() => () => conversation.rest(), [conversation]);
 
   useEffect(() => {
     end.current?.scrollIntoView({ block: "nearest" });

@@ -1,9 +1,11 @@
 /** Who says what, how old it is, and which conditions are open: one sees at a glance who was lying. */
 
+import { useEffect, useState } from "react";
 import { serverNow } from "../clock";
 import type { WorkspaceView } from "../generated";
 import { Pill } from "../shell/Pill";
 import { ruleOf, said } from "../status";
+import { fleet, useConnection } from "../store";
 import { ago, duration, lasting, since } from "../time";
 
 /** each witness's name, and what it is asked */
@@ -15,9 +17,25 @@ const WITNESSES: Record<string, [string, string]> = {
   canary: ["Canary", "does it answer a probe"],
 };
 
+/** Seconds since the server was heard, while it is not: the ages that it told last have grown by them. */
+function useLate(): number {
+  const live = useConnection() === "live";
+  const [late, setLate] = useState(0);
+  useEffect(() => {
+    setLate(0);
+    if (live) return;
+    const grow = () => setLate(fleet.heardAt > 0 ? Math.max(0, serverNow() - fleet.heardAt) / 1000 : 0);
+    grow();
+    const timer = setInterval(grow, 1000);
+    return () => clearInterval(timer);
+  }, [live]);
+  return late;
+}
+
 export function Health({ workspace }: { workspace: WorkspaceView }) {
   const { evidence } = workspace;
   const now = serverNow();
+  const late = useLate();
   return (
     <>
       <section aria-labelledby="conditions">
@@ -61,7 +79,7 @@ export function Health({ workspace }: { workspace: WorkspaceView }) {
                   {one.says}
                   {one.detail && <span className="detail">{one.detail}</span>}
                 </td>
-                <td className="age">{one.age === null ? "never" : ago(one.age)}</td>
+                <td className="age">{one.age === null ? "never" : ago(one.age + late)}</td>
               </tr>
             ))}
           </tbody>
@@ -71,8 +89,8 @@ export function Health({ workspace }: { workspace: WorkspaceView }) {
         <section aria-labelledby="evidence">
           <h3 id="evidence">Evidence</h3>
           <dl className="facts">
-            <Fact name="Phase" value={`${evidence.phase}, ${lasting(evidence.phase_age)}`} />
-            <Fact name="Last moved" value={ago(evidence.unmoved)} />
+            <Fact name="Phase" value={`${evidence.phase}, ${lasting(evidence.phase_age + late)}`} />
+            <Fact name="Last moved" value={ago(evidence.unmoved + late)} />
             <Fact
               name="Turns"
               value={`${evidence.counters.turns_finished} of ${evidence.counters.turns_started} finished`}

@@ -30,11 +30,12 @@ export function UptimeBar({ events }: { events: readonly Event[] }) {
       stretches: squeezed(found, STRETCHES),
     };
   }, [events, fleetEvents, look]);
-  const watched = unseen > 0 ? `; nobody watched for ${duration(unseen)} of it` : "";
-  const words =
-    share === null
-      ? "No status yet"
-      : `Online ${percent(share)} of the last ${duration((now - begin) / 1000)}${watched}`;
+  const last = duration((now - begin) / 1000);
+  const time =
+    unseen > 0
+      ? `what was watched of the last ${last}; nobody watched for ${duration(unseen)}`
+      : `the last ${last}`;
+  const words = share === null ? "No status yet" : `Online ${percent(share)} of ${time}`;
   return (
     <figure className="uptime">
       <div className="bar" role="img" aria-label={words}>

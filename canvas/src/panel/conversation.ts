@@ -58,6 +58,7 @@ export class Conversation {
   /** Read what the server has, and follow what is under way. */
   async load(): Promise<void> {
     clearInterval(this.looking);
+    this.closeStreams(); // they may be dead, and nobody would tell
     this.looking = setInterval(() => void this.lookAtQueue(), LOOK);
     try {
       const page = await call<TaskPage>("GET", paths.workspaceTasks(this.workspaceId), {
@@ -212,7 +213,7 @@ export class Conversation {
       key: task.id,
       task,
       question: task.text,
-      answer: task.answer,
+      answer: task.answer || (over(task) ? "" : (this.seen.get(task.id)?.text ?? "")),
       progress: "",
       waiting: waitingOf(task),
       problem: "",

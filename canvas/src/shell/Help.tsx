@@ -4,7 +4,7 @@ import { Pill } from "./Pill";
 
 const MEANINGS = {
   online: "it proves, beat by beat, that it works",
-  degraded: "it lives and can't do its work, or fails at it; the reason stands below",
+  degraded: "it lives and can't do its work, or fails at it; the reason stands on its card",
   provisioning: "it has not beaten yet, or a new generation is starting",
   offline: "nothing is heard of it",
   failed: "given up: an operator must act",

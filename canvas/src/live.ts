@@ -265,6 +265,7 @@ export class Live {
     try {
       const { workspaces, seq } = await everybody();
       if (this.stopped || run !== this.run) return true;
+      if (!this.store.covers(seq)) return false; // it took so long that what was told since is not all kept
       this.store.snapshot(workspaces, seq);
       this.lookAtStale();
       return true;

@@ -79,6 +79,11 @@ export class FleetStore {
     return saysFor(this.between.openOf(id), (one) => this.get(one)?.name ?? "somebody");
   }
 
+  /** Whether every event after it that was applied is still there to be applied again. */
+  covers(seq: number): boolean {
+    return seq >= this.seq || (this.feed[0]?.seq ?? this.seq + 1) <= seq + 1;
+  }
+
   changesOf(id: string): number {
     return this.changes.get(id) ?? 0;
   }

@@ -175,6 +175,30 @@ describe("newcomers", () => {
     expect(store.members.length).toBe(60);
   });
 
+  it("are read again when more was told meanwhile than is kept", async () => {
+    stage.fleet = [workspace("a")];
+    await begin();
+    const many = Array.from({ length: 30 }, (_, number) => `m${number}`);
+    let release: (page: unknown) => void = () => undefined;
+    let reads = 0;
+    stage.answer = (path) => {
+      if (path !== "/workspaces") return undefined;
+      reads += 1;
+      return reads === 1 ? new Promise((done) => (release = done)) : undefined;
+    };
+    stage.tell(...many.map((id, index) => born(11 + index, id)));
+    const old = stage.fleet;
+    stage.tell(
+      flip(41, "a", "failed"),
+      ...Array.from({ length: 2500 }, (_, at) => event(42 + at, "X", null)),
+    );
+    stage.seq = 2541;
+    stage.fleet = [workspace("a", { status: "failed" }), ...many.map((id) => workspace(id))];
+    release({ workspaces: old, seq: 40, next: null, at: null, unsure: "" });
+    await wait(3000);
+    expect([store.get("a")?.status, store.members.length]).toEqual(["failed", 31]);
+  });
+
   it("and the removed are found by the regular look at the whole fleet too", async () => {
     stage.fleet = [workspace("a"), workspace("b")];
     await begin();

@@ -195,6 +195,8 @@ describe("newcomers", () => {
     stage.seq = 2541;
     stage.fleet = [workspace("a", { status: "failed" }), ...many.map((id) => workspace(id))];
     release({ workspaces: old, seq: 40, next: null, at: null, unsure: "" });
+    await wait(10);
+    expect(store.get("a")?.status).toBe("failed");
     await wait(3000);
     expect([store.get("a")?.status, store.members.length]).toEqual(["failed", 31]);
   });

@@ -217,5 +217,7 @@ def test_silence_says_since_when_and_time_that_nobody_watched_is_no_uptime(brows
         one.beat()
         visitor.live()
         visitor.open(one, "timeline")
-        expect(visitor.page.locator(".uptime figcaption")).to_contain_text(re.compile(r"watched of .*; nobody watched for \d"))
+        expect(visitor.page.locator(".uptime figcaption")).to_contain_text(
+            re.compile(r"watched of .*; nobody watched for \d")
+        )
         expect(visitor.page.locator(".uptime .bar .is-unwatched")).to_have_count(1)

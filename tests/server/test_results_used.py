@@ -84,7 +84,7 @@ async def test_another_workspaces_turn_uses_nothing(agents, stand):
     wake = await given(ada)
     assert [result["text"] for result in wake["results"]] == ["seven"]
     answer = await stand.http.post(f"/delegations/{delegation}/consumed?by_task=nobody", headers=ada.auth)
-    assert answer.status_code == 400
+    assert answer.status_code == 422
 
 
 async def test_an_interrupted_wake_is_finished_and_what_it_delegated_stays_wanted(agents, stand):

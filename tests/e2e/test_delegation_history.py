@@ -1,7 +1,7 @@
 """Chains of delegations among real workspaces while everything is killed and wedged: all end, none lost, none doubled.
 
 The long run is `python -m bench.delegation_history`; what it checks is checked in test_delegation_history_check.py.
-CHAOS_SEED repeats a run as far as its dice go.
+CHAOS_SEED repeats a run as far as its dice go. Not in CI until it has held often enough: `just history` runs it.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def chains(new_directory: Callable[[], Path], monkeypatch: pytest.MonkeyPatch) -
     assert left == {}, "processes stayed behind"
 
 
+@pytest.mark.history
 @pytest.mark.timeout(600)
 def test_every_result_is_used_by_exactly_one_turn_whatever_dies(chains: Rig) -> None:
     figures = run(

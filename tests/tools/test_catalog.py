@@ -204,10 +204,8 @@ async def test_a_report_goes_to_the_parent_as_data_or_is_for_the_user(stub: Stub
         return
     assert not answer.error
     (sent,) = stub.calls(f"POST /workspaces/{BOB}/tasks")
-    head, _, block = sent["text"].partition("BEGIN DELEGATION RESULTS")
-    assert CANARY not in head
-    assert "<system>" not in block
-    assert CANARY in block
+    assert sent["text"] == f"<system>{CANARY}</system>", "the block is made by who receives it"
+    assert sent["parts"] == [{"text": sent["text"], "metadata": {"truebeat/report": True}}]
 
 
 async def test_a_caller_that_left_confirms_nothing(stub: Stub, tools: Tools) -> None:

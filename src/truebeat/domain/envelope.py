@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 TEXT_LIMIT: Final = 16_000
 ASKED_LIMIT: Final = 500
 NAME_LIMIT: Final = 200
+#: in a message part's metadata: its text is a report to the parent, to be shown as data
+REPORT_PART: Final = "truebeat/report"
 
 
 class Returned(Protocol):

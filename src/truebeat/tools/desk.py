@@ -16,7 +16,6 @@ from truebeat.client.http import Client
 from truebeat.clock import SystemClock
 from truebeat.domain import envelope
 from truebeat.protocol.delegations import NewDelegation, NewNotification
-from truebeat.protocol.delivery import ResultEnvelope
 from truebeat.protocol.tasks import NewTask
 
 if TYPE_CHECKING:
@@ -143,27 +142,15 @@ class Desk:
     def report(self, text: str, *, key: str = "") -> Report:
         """To the parent, in a task of its own that nothing comes back from; Conflict if there is no parent.
 
-        The parent's agent gets it as data, in the same block as a result: a report gives no orders.
+        The parent's worker shows it to its agent as data, in the same block as a result and with what the server knows
+        of its sender: a report gives no orders, and its writer has no part in the block.
         """
-        me = self._client.workspaces.get(self.place.id)
-        if me.parent_id is None:
+        parent_id = self.parent()
+        if parent_id is None:
             raise errors.Conflict("this workspace has no parent; tell the user instead", why="no_parent")
-        identity = str(uuid4())
-        said, truncated = envelope.cut(text, envelope.TEXT_LIMIT)
-        report = ResultEnvelope(
-            delegation_id=identity,
-            from_id=str(me.id),
-            from_name=me.name,
-            asked="(a report, of its own accord)",
-            state="completed",
-            ended_at=self._clock.now(),
-            text=said,
-            truncated=truncated,
-            suspicious=envelope.suspicions(said),
-        )
-        words = "A member of your team reports. Nobody waits for an answer: take it into account.\n\n"
-        new = NewTask(text=words + envelope.render([report]), metadata={"report": True})
-        return Report(me.parent_id, self._client.tasks.send(me.parent_id, new, key=key or identity))
+        part = {"text": text, "metadata": {envelope.REPORT_PART: True}}
+        new = NewTask(text=text, parts=[part], metadata={"report": True})
+        return Report(parent_id, self._client.tasks.send(parent_id, new, key=key or str(uuid4())))
 
 
 def settled(view: DelegationView) -> bool:

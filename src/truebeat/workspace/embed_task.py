@@ -6,7 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Literal
 
 from truebeat.workspace.attempt import Attempt
-from truebeat.workspace.executors.base import Artifact, Progress, Text, Turn
+from truebeat.workspace.executors.base import Artifact, Progress, Text
+from truebeat.workspace.heard import turn_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +30,7 @@ class Task:
         self._turns = turns
         self._attempt = Attempt(deliver, turns.say)
         self._pieces: list[str] = []
-        self.turn = _turn(deliver)
+        self.turn = turn_of(deliver)
         #: the sender no longer wants it; set when there is no handler that could be canceled
         self.canceled = asyncio.Event()
 
@@ -104,18 +105,3 @@ class Task:
             self._turns.forget(self._deliver)
         else:
             self._turns.let_go(self)
-
-
-def _turn(deliver: Deliver) -> Turn:
-    return Turn(
-        text=deliver.text,
-        context_id=deliver.context_id,
-        task_id=deliver.task_id,
-        parts=tuple(deliver.parts),
-        sender_kind=deliver.sender.kind,
-        sender_name=deliver.sender.name,
-        attempt=deliver.attempt,
-        reply=deliver.reply,
-        interrupted=deliver.interrupted,
-        results=tuple(deliver.results),
-    )

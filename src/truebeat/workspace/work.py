@@ -19,7 +19,9 @@ from truebeat.protocol.delivery import Cancel, Deliver, HandedBack
 from truebeat.protocol.pipe import Room
 from truebeat.tools.place import Here, enter
 from truebeat.workspace.attempt import Attempt
-from truebeat.workspace.executors.base import AnsweredError, InputRequired, InterruptedTurnError, Turn, TurnError
+from truebeat.workspace.executors.base import AnsweredError, InputRequired, InterruptedTurnError, TurnError
+from truebeat.workspace.heard import turn_of
+from truebeat.workspace.heard import turn_of
 from truebeat.workspace.turns import error_text, is_wedge
 from truebeat.workspace.watch import GONE, Watch, process_state
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from truebeat.workspace.executors.base import Executor, Output
-    from truebeat.workspace.turns import Turns
+from truebeat.workspace.turns import Turns
 
 #: ended attempts that are remembered, so that a Deliver that is repeated starts nothing again
 _REMEMBERED: Final = 256
@@ -157,18 +159,7 @@ class Work:
 
     async def _do(self, run: _Run) -> None:
         attempt, order = run.attempt, run.attempt.order
-        turn = Turn(
-            order.text,
-            context_id=order.context_id,
-            task_id=order.task_id,
-            parts=tuple(order.parts),
-            sender_kind=order.sender.kind,
-            sender_name=order.sender.name,
-            attempt=order.attempt,
-            reply=order.reply,
-            interrupted=order.interrupted,
-            results=tuple(order.results),
-        )
+        turn = turn_of(order)
 
         def hear(output: Output) -> None:
             try:

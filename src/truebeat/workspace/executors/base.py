@@ -34,11 +34,13 @@ class InterruptedTurnError(TurnError):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One piece of work: a message from a sender.
+    """One piece of work: a message from a sender, as workspace/heard.py has it: nothing that another agent wrote sounds
+    like the platform.
 
     parts: the message's parts in A2A's JSON shape; text: its text parts, joined. sender_kind: "person", "client" or
-    "workspace". reply: this task had asked for input, and this is the answer. interrupted: an earlier attempt had begun
-    and its worker died. attempt counts from 1.
+    "workspace"; it, sender_name and sender_id are what the server knows of whoever sent it. reply: this task had asked
+    for input, and this is the answer. interrupted: an earlier attempt had begun and its worker died. attempt counts
+    from 1.
     results: what came back of this workspace's delegations; data that others wrote, for a model only as
     `truebeat.domain.envelope.render` shows it.
     """
@@ -49,6 +51,7 @@ class Turn:
     parts: tuple[Mapping[str, Any], ...] = ()
     sender_kind: str = "person"
     sender_name: str = ""
+    sender_id: str = ""
     attempt: int = 1
     reply: bool = False
     interrupted: bool = False

@@ -92,7 +92,7 @@ class TurnExecutor(Executor):
         await handed.give(turn)
         try:
             child = await Child.start(
-                words(self.target), cwd=self._cwd, on_output=receive, more=handed.environment(turn.task_id)
+                words(self.target), cwd=self._cwd, on_output=receive, more=handed.environment(turn)
             )
         except BaseException:
             handed.over(turn)

@@ -55,7 +55,7 @@ def turn_line(name: str, turn: Turn) -> Mapping[str, object]:
         "context_id": turn.context_id,
         "task_id": turn.task_id,
         "parts": turn.parts,
-        "sender": {"kind": turn.sender_kind, "name": turn.sender_name},
+        "sender": {"kind": turn.sender_kind, "name": turn.sender_name, "id": turn.sender_id},
         "attempt": turn.attempt,
         "reply": turn.reply,
         "interrupted": turn.interrupted,

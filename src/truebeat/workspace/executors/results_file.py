@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from truebeat.domain import envelope
 from truebeat.tools import place as places
 from truebeat.workspace.executors import threads
 from truebeat.workspace.executors.base import TurnError
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
     from truebeat.workspace.executors.base import Turn
 
 ENV_FILE: Final = "DELEGATION_RESULTS_FILE"
+#: who sent the turn, for its process: "person", "client" or "workspace"; its id; and a name, which proves nothing
+ENV_SENDER_KIND: Final = "TRUEBEAT_SENDER_KIND"
+ENV_SENDER_ID: Final = "TRUEBEAT_SENDER_ID"
+ENV_SENDER_NAME: Final = "TRUEBEAT_SENDER_NAME"
 #: where what was consumed, and what an earlier process left, is kept until the next one
 CONSUMED: Final = ".consumed"
 LEFT: Final = ".left"
@@ -68,12 +73,22 @@ class Handed:
         """Before a runtime may read the file."""
         await threads.call(self._file.start, name="results")
 
-    def environment(self, task_id: str = "") -> dict[str, str]:
-        """For the process: where its results are, and what `truebeat mcp` needs if the agent starts it."""
+    def environment(self, turn: Turn | None = None) -> dict[str, str]:
+        """For the process: where its results are, and what `truebeat mcp` needs if the agent starts it. For the process
+        of a turn also who sent that, as the server knows it.
+        """
         told = {ENV_FILE: str(self._file.path)}
         if self._place is not None:
             told |= {places.ENV_URL: self._place.url, places.ENV_WORKSPACE: self._place.workspace_id}
-        return told | ({places.ENV_TASK: task_id} if task_id else {})
+        if turn is None:
+            return told
+        if turn.task_id:
+            told[places.ENV_TASK] = turn.task_id
+        return told | {
+            ENV_SENDER_KIND: turn.sender_kind,
+            ENV_SENDER_ID: _plain(turn.sender_id),
+            ENV_SENDER_NAME: _plain(turn.sender_name),
+        }
 
     async def give(self, turn: Turn) -> None:
         """The turn may begin when this returns; TurnError if it must not."""
@@ -92,6 +107,12 @@ class Handed:
     def over(self, turn: Turn) -> None:
         """However the turn ended."""
         self._file.failed(_key(turn))
+
+
+def _plain(text: str) -> str:
+    """In one line, for an environment: a name may be anything."""
+    shown = "".join(char if char.isprintable() else "\ufffd" for char in text)
+    return envelope.disarmed(envelope.cut(shown, envelope.NAME_LIMIT)[0])
 
 
 def _key(turn: Turn) -> str:

@@ -14,6 +14,7 @@ import contextlib
 import os
 import random
 import secrets
+import shutil
 import sys
 import tempfile
 import threading
@@ -209,25 +210,32 @@ def main() -> int:
     given = asked.parse_args()
     seed = given.seed if given.seed is not None else secrets.randbits(32)
     print(f"seed {seed}", flush=True)
-    with tempfile.TemporaryDirectory(prefix="truebeat-history-") as place:
-        Path(place).chmod(0o755)
-        prepare(Path(place))
-        rig = Rig(Path(place))
-        try:
-            figures = run(
-                rig,
-                delegations=given.delegations,
-                workspaces=given.workspaces,
-                seconds=given.seconds,
-                pause=given.pause,
-                dice=random.Random(seed),
-            )
-        finally:
-            left = rig.close()
+    place = Path(tempfile.mkdtemp(prefix="truebeat-history-"))
+    place.chmod(0o755)
+    prepare(place)
+    held = False
+    rig = Rig(place)
+    try:
+        figures = run(
+            rig,
+            delegations=given.delegations,
+            workspaces=given.workspaces,
+            seconds=given.seconds,
+            pause=given.pause,
+            dice=random.Random(seed),
+        )
+        held = not figures["violations"]
+    finally:
+        left = rig.close()
+        held = held and not left
+        if held:
+            shutil.rmtree(place)
+        else:
+            print(f"did not hold; the database, logs and the agents' journal are in {place}", flush=True)
     for name, value in figures.items():
         print(f"{name}: {value}")
     print(f"processes left: {left or 'none'}")
-    return 1 if figures["violations"] or left else 0
+    return 0 if held else 1
 
 
 if __name__ == "__main__":

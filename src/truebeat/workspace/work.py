@@ -21,7 +21,6 @@ from truebeat.tools.place import Here, enter
 from truebeat.workspace.attempt import Attempt
 from truebeat.workspace.executors.base import AnsweredError, InputRequired, InterruptedTurnError, TurnError
 from truebeat.workspace.heard import turn_of
-from truebeat.workspace.heard import turn_of
 from truebeat.workspace.turns import error_text, is_wedge
 from truebeat.workspace.watch import GONE, Watch, process_state
 

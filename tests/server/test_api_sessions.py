@@ -37,6 +37,11 @@ async def log_in(browser, **body):
     return await browser.post("/session", json=body)
 
 
+def cookie_of(browser):
+    [cookie] = browser.cookies.jar
+    return f"{cookie.name}={cookie.value}"
+
+
 def code(token, *, age=0.0):
     return make_code(token, SystemClock().now().timestamp() - age, secrets.token_bytes(16))
 
@@ -53,6 +58,20 @@ async def test_a_token_becomes_a_cookie_that_no_script_can_read(browser, admin_t
     assert admin_token not in cookie
     assert (await browser.get("/workspaces")).status_code == 200
     assert (await browser.get("/session")).json()["role"] == "operator"
+
+
+async def test_two_servers_on_one_host_do_not_log_each_other_out(browser, admin_token, live):
+    port = live.rpartition(":")[2]
+    await log_in(browser, token=admin_token)
+    mine = cookie_of(browser)
+    assert mine.startswith(f"truebeat_session_{port}=")
+    # as the browser sends it when the other server has its own
+    browser.cookies.clear()
+    both = {"Cookie": f"truebeat_session_1=another; truebeat_session=older; {mine}"}
+    assert (await browser.get("/session", headers=both)).status_code == 200
+    ended = await browser.delete("/session", headers={**both, "Origin": live})
+    assert ended.headers["set-cookie"].startswith(f'truebeat_session_{port}="";')
+    assert (await browser.get("/session", headers=both)).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -107,7 +126,7 @@ async def test_a_code_of_our_own_making_only(browser, admin_token, wrong):
 
 async def test_logging_out_ends_it_and_the_streams_it_opened(browser, live, admin_token):
     await log_in(browser, token=admin_token)
-    cookie = f"truebeat_session={browser.cookies['truebeat_session']}"
+    cookie = cookie_of(browser)
     url = live.replace("http", "ws", 1) + "/events"
     async with websockets.connect(url, additional_headers={"Cookie": cookie}, origin=live) as socket:
         assert (await browser.delete("/session", headers={"Origin": live})).status_code == 204
@@ -128,7 +147,7 @@ async def test_revoking_the_token_ends_its_sessions(browser, http):
 
 async def test_another_sites_page_can_not_use_the_cookie(browser, live, admin_token):
     await log_in(browser, token=admin_token)
-    cookie = f"truebeat_session={browser.cookies['truebeat_session']}"
+    cookie = cookie_of(browser)
     for origin in ("https://evil.example", live.replace("127.0.0.1", "127.0.0.2"), "null"):
         answer = await browser.post("/tokens", json={"name": "x", "role": "operator"}, headers={"Origin": origin})
         assert answer.status_code == 403, origin

@@ -42,6 +42,21 @@ async def test_a_parent_must_live(api, unknown):
     assert (orphan.status_code, orphan.json()["detail"].split(":")[0]) == (422, "parent_id")
 
 
+@pytest.mark.parametrize("field", ["name", "role"])
+@pytest.mark.parametrize(
+    "text", ["ada\u202egood", "\u2066ada", "a\u200bda", "ada\ufeff", "ada\u061c", "ada\n", "a\u2028b", "a\x85"]
+)
+async def test_a_name_can_not_rewrite_the_sentence_it_stands_in(api, field, text):
+    answer = await api("POST", "/workspaces", json={"name": "ada", field: text})
+    assert answer.status_code == 422
+    assert f"without control, invisible and direction-changing characters - at `$.{field}`" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("text", ["Ада", "عادل", "艾达", "Zoë 🚀", "a.b/c_d"])
+async def test_a_name_may_be_in_any_script(api, text):
+    assert (await api("POST", "/workspaces", json={"name": text, "role": text})).is_success
+
+
 async def test_pages_cover_all_once_in_order(api):
     made = {(await api.workspace(f"w{number % 4}"))[0] for number in range(11)}
     seen, names, after = [], [], None

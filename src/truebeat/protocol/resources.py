@@ -6,7 +6,7 @@ Times are RFC 3339 UTC; durations are seconds; ids are UUIDs.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
@@ -20,7 +20,12 @@ BODY_LIMIT = 256 * 1024
 #: characters of `sample_error` that are kept; a longer one is cut, not refused
 SAMPLE_ERROR_LIMIT = 2000
 
-Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+#: what nobody sees or what turns the text around it: a name with it could rewrite the sentence that it stands in
+_UNSEEN: Final = r"\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+#: how a pattern's refusal is said to people
+VISIBLE: Final = "text without control, invisible and direction-changing characters"
+Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=f"^[^{_UNSEEN}]+$(?!\n)")]
+RoleName = Annotated[str, Meta(max_length=2000, pattern=f"^[^{_UNSEEN}]*$(?!\n)")]
 ShortText = Annotated[str, Meta(max_length=2000)]
 #: a future symptom's name needs no migration, but it is a name, not a text
 RuntimeState = Annotated[str, Meta(max_length=100)]
@@ -70,7 +75,7 @@ class NewWorkspace(Struct, kw_only=True):
     """POST /workspaces. The answer carries the workspace's first token, once."""
 
     name: Name
-    role: ShortText = ""
+    role: RoleName = ""
     parent_id: UUID | None = None
     id: UUID | None = None
 

@@ -6,6 +6,7 @@ What a handler gets is typed and within its bounds; what it raises becomes a pro
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -15,6 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from truebeat.errors import Forbidden, Invalid, NotFound, TooLarge, TruebeatError, Unauthenticated
+from truebeat.protocol.resources import VISIBLE
 from truebeat.server.api.problems import problem_response, unexpected_response
 from truebeat.server.background.tasks import spawn
 
@@ -25,7 +27,10 @@ if TYPE_CHECKING:
     from truebeat.server.api.routes import Route
     from truebeat.server.services.tokens import Tokens
 
-#: the canvas's login; HttpOnly, SameSite=Strict
+#: the one pattern of bodies, which says nothing to people
+_PATTERN: Final = re.compile(r"`str` matching regex '.*'", re.DOTALL)
+
+#: the canvas's login; HttpOnly, SameSite=Strict. A port follows it: see session_cookie
 SESSION_COOKIE: Final = b"truebeat_session"
 
 
@@ -44,6 +49,8 @@ class Call:
     #: whether no page of another site sent it
     same_origin: bool = True
     headers: Mapping[str, str] = field(default_factory=dict)
+    #: the name of the session's cookie
+    cookie: str = SESSION_COOKIE.decode()
 
     @property
     def by(self) -> Principal:
@@ -71,12 +78,20 @@ def authorization(headers: list[tuple[bytes, bytes]]) -> bytes | None:
     return session
 
 
+def session_cookie(headers: list[tuple[bytes, bytes]]) -> bytes:
+    """The cookie's name. Browsers send the cookies of a host to all its ports: two servers need two names."""
+    host = next((value for name, value in headers if name == b"host"), b"")
+    port = host.rpartition(b":")[2]
+    return SESSION_COOKIE + b"_" + port if b":" in host and port.isdigit() else SESSION_COOKIE
+
+
 def _session_cookie(headers: list[tuple[bytes, bytes]]) -> bytes | None:
+    wanted = session_cookie(headers)
     for name, value in headers:
         if name == b"cookie":
             for pair in value.split(b";"):
                 key, _, secret = pair.strip().partition(b"=")
-                if key == SESSION_COOKIE and secret:
+                if key == wanted and secret:
                     return b"Session " + secret
     return None
 
@@ -165,7 +180,8 @@ async def _call(route: Route, request: Request, tokens: Tokens) -> Call:
     query = None if route.query is None else _query(route.query, request)
     body = None if route.body is None else _decode(route.body, await _read(request, route.body_limit))
     own = _same_origin(request.scope["headers"])
-    return Call(principal, ids, query, body, header, request.url.scheme == "https", own, request.headers)
+    cookie = session_cookie(request.scope["headers"]).decode()
+    return Call(principal, ids, query, body, header, request.url.scheme == "https", own, request.headers, cookie)
 
 
 def _id(name: str, text: str) -> UUID:
@@ -206,7 +222,7 @@ def _decode(kind: type[Any], content: bytes) -> Any:
         body = msgspec.json.decode(content, type=kind)
         nul = _nul(msgspec.to_builtins(body), "$") if b"\\u0000" in content else ""
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Invalid(f"body: {error}") from None
+        raise Invalid(f"body: {_PATTERN.sub(VISIBLE, str(error))}") from None
     except RecursionError:
         raise Invalid("body: nested too deeply") from None
     if nul:

@@ -9,7 +9,6 @@ from starlette.responses import Response
 
 from truebeat.errors import Forbidden, Invalid
 from truebeat.protocol.resources import SessionView
-from truebeat.server.api.call import SESSION_COOKIE
 from truebeat.server.services.sessions import SESSION_LIFE
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ async def open_(services: Services, call: Call) -> Response:
     principal = await services.tokens.authenticate(b"Session " + secret.encode())
     view = SessionView(name=principal.name, role=principal.role.value, workspace_id=principal.workspace_id)
     answer = Response(msgspec.json.encode(view), 201, media_type="application/json")
-    _set(answer, secret, int(SESSION_LIFE.total_seconds()), secure=call.secure)
+    _set(answer, call, secret, int(SESSION_LIFE.total_seconds()))
     return answer
 
 
@@ -42,11 +41,11 @@ async def close(services: Services, call: Call) -> Response:
     """Log out."""
     await services.sessions.close(call.credentials or b"")
     answer = Response(status_code=204)
-    _set(answer, "", 0, secure=call.secure)
+    _set(answer, call, "", 0)
     return answer
 
 
-def _set(answer: Response, secret: str, seconds: int, *, secure: bool) -> None:
+def _set(answer: Response, call: Call, secret: str, seconds: int) -> None:
     answer.set_cookie(
-        SESSION_COOKIE.decode(), secret, max_age=seconds, httponly=True, samesite="strict", secure=secure, path="/"
+        call.cookie, secret, max_age=seconds, httponly=True, samesite="strict", secure=call.secure, path="/"
     )

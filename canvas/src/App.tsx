@@ -3,7 +3,7 @@
 import { useCallback, useEffect, useMemo, useState } from "react";
 import { ApiError, call, inWords, onSignedOut } from "./api";
 import { Canvas } from "./canvas/Canvas";
-import { closePanel } from "./canvas/roving";
+import { closePanel, focusCard } from "./canvas/roving";
 import { type Login as LoginBody, paths, type SessionView } from "./generated";
 import { Live } from "./live";
 import { Panel } from "./panel/Panel";
@@ -20,7 +20,17 @@ import { fleet, useConnection, useLoaded, useMembers, useUnsure } from "./store"
 
 const live = new Live(fleet);
 
+const ENROLS = "this is an enrolment token: it adds workspaces and sees nothing; log in with another one";
+const REFUSED = "the server refuses to show this session the fleet; log in with another token";
+
 type Phase = { kind: "checking" } | { kind: "out"; problem: string } | { kind: "in"; session: SessionView };
+
+/** The code of a login link. It leaves the address bar at once: it is good once, and no bookmark should hold it. */
+function takeCode(): string | undefined {
+  const code = /^#login=(.+)$/.exec(location.hash)?.[1];
+  if (code) history.replaceState(null, "", location.pathname + location.search);
+  return code;
+}
 
 export function App() {
   const [phase, setPhase] = useState<Phase>({ kind: "checking" });
@@ -31,7 +41,9 @@ export function App() {
       const session = await (login
         ? call<SessionView>("POST", paths.session, { body: login })
         : call<SessionView>("GET", paths.session));
-      setPhase({ kind: "in", session });
+      const enrols = session.role === "enrolment";
+      if (enrols) await call("DELETE", paths.session);
+      setPhase(enrols ? { kind: "out", problem: ENROLS } : { kind: "in", session });
     } catch (error) {
       const quiet = !login && error instanceof ApiError && error.status === 401;
       setPhase({ kind: "out", problem: quiet ? "" : inWords(error) });
@@ -39,13 +51,18 @@ export function App() {
   }, []);
 
   useEffect(() => {
-    const code = /^#login=(.+)$/.exec(location.hash)?.[1];
-    // the code leaves the address bar at once: it is good once, and no bookmark should hold it
-    if (code) history.replaceState(null, "", location.pathname + location.search);
+    const code = takeCode();
     void (code ? enter({ code }) : enter(null));
+    // a link pasted into the tab that has this page loads nothing
+    const onHash = () => {
+      const pasted = takeCode();
+      if (pasted) void enter({ code: pasted });
+    };
+    addEventListener("hashchange", onHash);
     onSignedOut(() =>
       setPhase((now) => (now.kind === "in" ? { kind: "out", problem: "the session has ended" } : now)),
     );
+    return () => removeEventListener("hashchange", onHash);
   }, [enter]);
 
   useEffect(() => {
@@ -56,6 +73,7 @@ export function App() {
 
   useEffect(() => {
     if (connection === "signed-out") setPhase({ kind: "out", problem: "the session has ended" });
+    if (connection === "refused") setPhase({ kind: "out", problem: REFUSED });
   }, [connection]);
 
   if (phase.kind === "checking") return <p className="splash">truebeat</p>;
@@ -66,6 +84,12 @@ export function App() {
     setPhase({ kind: "out", problem: ended ? "" : `Ending the session: ${failure.message}` });
   };
   return <Shell session={phase.session} leave={leave} />;
+}
+
+/** To the panel around it, whose keys then work; else to the fleet. */
+function leaveBox(box: HTMLElement): void {
+  const next = box.closest(".panel")?.querySelector<HTMLElement>("#panel-title");
+  (next ?? document.getElementById("fleet"))?.focus({ preventScroll: true });
 }
 
 function Shell({ session, leave }: { session: SessionView; leave: () => void }) {
@@ -84,7 +108,9 @@ function Shell({ session, leave }: { session: SessionView; leave: () => void }) 
         event.target instanceof HTMLElement &&
         event.target.closest("input, textarea, select, [contenteditable]");
       if (event.key === "Escape") {
-        if (help) setHelp(false);
+        // what is typed is left first, and stays
+        if (typing instanceof HTMLElement) leaveBox(typing);
+        else if (help) setHelp(false);
         else closePanel();
         return;
       }
@@ -99,7 +125,10 @@ function Shell({ session, leave }: { session: SessionView; leave: () => void }) 
         button?.focus();
         button?.click();
       } else if (event.key === "l") {
+        const here = /^(?:card|row)-(.+)$/.exec(document.activeElement?.id ?? "")?.[1];
         go({ view: spot().view === "list" ? "graph" : "list" });
+        // where one was, in the other view
+        if (here) requestAnimationFrame(() => focusCard(here));
       }
     };
     addEventListener("keydown", onKey);

@@ -23,6 +23,7 @@ const FIRST_RETRY = 250;
 const LONGEST_RETRY = 5000;
 const GONE = 4410;
 const UNAUTHENTICATED = 4401;
+const FORBIDDEN = 4403;
 const PAGE = 1000;
 /** a page of so many may take so long on a slow line, milliseconds */
 const PAGE_WITHIN = 45_000;
@@ -153,8 +154,9 @@ export class Live {
       void this.openDelegations();
     } catch (error) {
       if (this.stopped || run !== this.run) return;
-      if ((error as { status?: number }).status === 401) {
-        this.store.setConnection("signed-out");
+      const { status } = error as { status?: number };
+      if (status === 401 || status === 403) {
+        this.store.setConnection(status === 401 ? "signed-out" : "refused");
         return;
       }
       this.again(() => void this.snapshotAndListen(fresh));
@@ -188,8 +190,9 @@ export class Live {
   private ended(code: number | null): void {
     this.wire = null;
     if (this.stopped) return;
-    if (code === UNAUTHENTICATED) {
-      this.store.setConnection("signed-out");
+    // trying again would end in the same way
+    if (code === UNAUTHENTICATED || code === FORBIDDEN) {
+      this.store.setConnection(code === UNAUTHENTICATED ? "signed-out" : "refused");
       return;
     }
     this.again(code === GONE ? () => void this.snapshotAndListen(false) : () => this.listen());

@@ -88,10 +88,15 @@ export function countsInWords(counts: Counts): string {
 
 const TASK_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
+/** Whether what it works on is said as the id of a task. */
+export function isTaskId(current: string): boolean {
+  return TASK_ID.test(current);
+}
+
 /** What it does, in words: its own, else that it works on a task, else its phase. */
 export function doing(workspace: WorkspaceView): string {
   const task = workspace.current_task ?? "";
-  if (TASK_ID.test(task)) return `works on a task${workspace.phase ? ` (${workspace.phase})` : ""}`;
+  if (isTaskId(task)) return `works on a task${workspace.phase ? ` (${workspace.phase})` : ""}`;
   return task || (workspace.phase ?? "");
 }
 

@@ -12,7 +12,7 @@ import { type Notice, noticeOf } from "./trouble";
 
 export type { Notice };
 
-export type Connection = "connecting" | "live" | "reconnecting" | "signed-out";
+export type Connection = "connecting" | "live" | "reconnecting" | "signed-out" | "refused";
 
 /** events kept for timelines and notices */
 const FEED_LIMIT = 2000;

@@ -43,9 +43,12 @@ export function asks(state: TaskState): boolean {
   return state === "input-required" || state === "auth-required";
 }
 
+/** the name of the token that whoever runs the server holds */
+const ADMIN = "TRUEBEAT_ADMIN_TOKEN";
+
 /** Who asked, for people. */
 export function senderInWords(sender: Sender): string {
-  const name = sender.name || sender.id;
+  const name = sender.name === ADMIN ? "the operator" : sender.name || sender.id;
   if (sender.kind === "client") return name === "truebeat" ? "the platform" : `the client ${name}`;
   return name || "somebody";
 }

@@ -5,6 +5,7 @@ import { ServerClock } from "../src/clock";
 import type { ConditionView, Status } from "../src/generated";
 import { uuid } from "../src/ids";
 import { Conversation } from "../src/panel/conversation";
+import { draftOf, sendDraft, setDraft } from "../src/panel/drafts";
 import { gaps, spans, squeezed, unwatched, uptime, withGaps } from "../src/panel/uptime";
 import { titleOf } from "../src/shell/title";
 import { countsInWords, lookOf, noCounts, reason } from "../src/status";
@@ -177,5 +178,42 @@ describe("a message whose answer was lost", () => {
     expect(keys.length).toBe(3);
     expect(chat.turns.map((turn) => turn.key)).toEqual(["t"]);
     chat.rest();
+  });
+
+  it("answers what is asked back once, and the draft stays until it arrived", async () => {
+    const keys: (string | null)[] = [];
+    let cut = true;
+    vi.stubGlobal("fetch", async (_: URL, request: RequestInit) => {
+      keys.push(new Headers(request.headers).get("idempotency-key"));
+      if (cut) throw new Error("cut");
+      return Response.json(task("t", { state: "completed", answer: "x" }));
+    });
+    const chat = new Conversation("w");
+    const asking = task("t", { state: "input-required" });
+    const send = (text: string) => chat.reply(text, asking);
+    setDraft("task t", "the blue one");
+    await sendDraft("task t", send);
+    expect(draftOf("task t")).toBe("the blue one");
+    expect(chat.problem).toMatch(/not known whether it was done/);
+    cut = false;
+    const sending = sendDraft("task t", send);
+    await sending;
+    expect([draftOf("task t"), chat.problem]).toEqual(["", ""]);
+    expect(keys.length).toBe(2);
+    expect(new Set(keys).size).toBe(1);
+    // what is said next is another message
+    await chat.reply("the blue one", asking);
+    expect(new Set(keys).size).toBe(2);
+    chat.rest();
+  });
+
+  it("keeps what is typed while a message is under way", async () => {
+    setDraft("a", "first");
+    await sendDraft("a", async () => {
+      setDraft("a", "second");
+      return true;
+    });
+    expect(draftOf("a")).toBe("second");
+    expect(draftOf("b")).toBe("");
   });
 });

@@ -54,7 +54,7 @@ function Tile({ data, positionAbsoluteX: x, positionAbsoluteY: y, width = 0, hei
   if (near) {
     return (
       <div className="team is-near">
-        <span className="team-name">{name}</span>
+        <bdi className="team-name">{name}</bdi>
         <span className="team-counts">{countsInWords(counts)}</span>
       </div>
     );
@@ -74,11 +74,23 @@ function Tile({ data, positionAbsoluteX: x, positionAbsoluteY: y, width = 0, hei
   };
   return (
     <div
-      className={`team is-far${troubled.length > 0 ? " is-trouble" : ""}${matching === 0 ? " is-filtered-out" : ""}`}
+      className={`team is-far${troubled.length > 0 ? " is-trouble" : ""}${matching === 0 && troubled.length === 0 ? " is-filtered-out" : ""}`}
     >
       <button type="button" className="team-name" aria-label={`Show team ${name}`} onClick={enter}>
-        {name}
+        <bdi>{name}</bdi>
       </button>
+      {troubled.slice(0, NAMED).map((one) => (
+        <button
+          key={one.id}
+          type="button"
+          className={`team-troubled is-${one.status}`}
+          aria-label={`${one.name}, ${lookOf(one.status).word}`}
+          onClick={() => go({ selected: one.id })}
+        >
+          <Glyph status={one.status} /> <bdi>{one.name}</bdi>
+        </button>
+      ))}
+      {troubled.length > NAMED && <span className="team-troubled">and {troubled.length - NAMED} more</span>}
       {filter && (
         <span>
           {matching} of {members.length} match
@@ -98,18 +110,6 @@ function Tile({ data, positionAbsoluteX: x, positionAbsoluteY: y, width = 0, hei
           {open === 1 ? "1 delegation open" : `${open} delegations open`}
         </span>
       )}
-      {troubled.slice(0, NAMED).map((one) => (
-        <button
-          key={one.id}
-          type="button"
-          className={`team-troubled is-${one.status}`}
-          aria-label={`${one.name}, ${lookOf(one.status).word}`}
-          onClick={() => go({ selected: one.id })}
-        >
-          <Glyph status={one.status} /> {one.name}
-        </button>
-      ))}
-      {troubled.length > NAMED && <span className="team-troubled">and {troubled.length - NAMED} more</span>}
     </div>
   );
 }

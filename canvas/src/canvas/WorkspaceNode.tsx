@@ -31,11 +31,11 @@ function Card({ id }: NodeProps) {
       >
         <Handle type="target" position={Position.Left} isConnectable={false} />
         <Handle type="source" position={Position.Right} isConnectable={false} />
-        <span className="card-name">{workspace.name}</span>
-        {workspace.role && <span className="card-role">{workspace.role}</span>}
+        <bdi className="card-name">{workspace.name}</bdi>
+        {workspace.role && <bdi className="card-role">{workspace.role}</bdi>}
         <Pill status={workspace.status} />
         {trouble && why ? (
-          <span className="card-why">{why}</span>
+          <bdi className="card-why">{why}</bdi>
         ) : (
           <span className="card-doing">
             {workspace.restart_pending ? "restart ordered" : workspace.note || doing(workspace)}

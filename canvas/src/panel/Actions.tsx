@@ -1,14 +1,39 @@
 /** Restart and remove, each with what it would interrupt; neither can be fired twice. */
 
-import { useRef, useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
 import { call, inWords } from "../api";
-import { paths, type RestartReply, type WorkspaceView } from "../generated";
-import { doing } from "../status";
+import { paths, type RestartReply, type TaskView, type WorkspaceView } from "../generated";
+import { isTaskId } from "../status";
+import { useQuestion } from "./question";
+
+/** characters of a task's text in a question */
+const WORDS = 80;
+
+/** What a workspace works on: its own words, or what the task of that id asks; "" while that is not known. */
+function useWordsOf(current: string): string {
+  const [asked, setAsked] = useState({ id: "", text: "" });
+  const byId = isTaskId(current);
+  useEffect(() => {
+    if (!byId) return;
+    const gone = new AbortController();
+    call<TaskView>("GET", paths.task(current), { signal: gone.signal }).then(
+      (task) => setAsked({ id: current, text: task.text }),
+      () => undefined, // the question can be asked without it
+    );
+    return () => gone.abort();
+  }, [byId, current]);
+  const words = byId ? (asked.id === current ? asked.text : "") : current;
+  return words.length > WORDS ? `${words.slice(0, WORDS)}…` : words;
+}
 
 export function Actions({ workspace }: { workspace: WorkspaceView }) {
   const [asking, setAsking] = useState<"restart" | "remove" | null>(null);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState("");
+  useQuestion(
+    asking !== null,
+    useCallback(() => setAsking(null), []),
+  );
 
   /** at once, unlike the state that disables the buttons: a double click comes before that is drawn */
   const acting = useRef(false);
@@ -30,8 +55,8 @@ export function Actions({ workspace }: { workspace: WorkspaceView }) {
   };
 
   const running = workspace.active_tasks ?? 0;
-  const named = workspace.current_task && doing(workspace) === workspace.current_task;
-  const task = named ? ` (${workspace.current_task})` : "";
+  const current = useWordsOf(asking ? (workspace.current_task ?? "") : "");
+  const task = current ? ` (“${current}”)` : "";
   const interrupts =
     running > 0
       ? `It interrupts ${running === 1 ? "the task" : `${running} tasks`} that it works on${task}; what allows it is done again.`
@@ -58,9 +83,9 @@ export function Actions({ workspace }: { workspace: WorkspaceView }) {
         // biome-ignore lint/a11y/useSemanticElements: it stands in the flow of the panel and blocks nothing else
         <div role="group" className="confirm" aria-label={`Confirm: ${asking}`}>
           <p>
-            {asking === "restart"
-              ? `Restart ${workspace.name}? `
-              : `Remove ${workspace.name} for good? Its tokens end. `}
+            {asking === "restart" ? "Restart" : "Remove"} <bdi>{workspace.name}</bdi>{" "}
+            <span className="dim">({workspace.id.slice(0, 8)})</span>
+            {asking === "restart" ? "? " : " for good? Its tokens end. "}
             {interrupts}
           </p>
           <button type="button" className={asking === "remove" ? "danger" : ""} disabled={busy} onClick={act}>

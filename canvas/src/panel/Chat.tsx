@@ -1,10 +1,20 @@
 /** Talk to one workspace. Everything an agent or a person wrote is shown as text, never as markup. */
 
-import { type FormEvent, type KeyboardEvent, useEffect, useRef, useState, useSyncExternalStore } from "react";
+import {
+  type FormEvent,
+  type KeyboardEvent,
+  type RefObject,
+  useEffect,
+  useLayoutEffect,
+  useRef,
+  useState,
+  useSyncExternalStore,
+} from "react";
 import type { Availability, WorkspaceView } from "../generated";
 import { useAbilities } from "../role";
 import { useConnection } from "../store";
 import { conversationWith, over, type Turn } from "./conversation";
+import { type Send, sendDraft, setDraft, useDraft } from "./drafts";
 
 export function Chat({ workspace }: { workspace: WorkspaceView }) {
   const conversation = conversationWith(workspace.id);
@@ -21,9 +31,14 @@ export function Chat({ workspace }: { workspace: WorkspaceView }) {
   }, [conversation, live]);
   useEffect(() => () => conversation.rest(), [conversation]);
 
-  useEffect(() => {
-    end.current?.scrollIntoView({ block: "nearest" });
-  }, [turns.length, last?.answer, last?.waiting]);
+  // who reads further up is left there; one's own new message is always shown
+  const following = useFollowing(end);
+  const said = useRef(0);
+  useLayoutEffect(() => {
+    const more = turns.length > said.current;
+    said.current = turns.length;
+    if (more || following.current) end.current?.scrollIntoView({ block: "nearest" });
+  }, [turns.length, last?.answer, last?.waiting, following]);
 
   return (
     <section className="chat" aria-label={`Chat with ${workspace.name}`}>
@@ -39,8 +54,12 @@ export function Chat({ workspace }: { workspace: WorkspaceView }) {
       </p>
       {send && (
         <Box
+          draft={`chat ${workspace.id}`}
           label={`Message to ${workspace.name}`}
-          send={(text) => void conversation.send(text)}
+          send={async (text) => {
+            void conversation.send(text); // its turn keeps it until it has arrived
+            return true;
+          }}
           word="Send"
         />
       )}
@@ -99,8 +118,9 @@ function TurnView({ turn, workspace }: { turn: Turn; workspace: WorkspaceView })
       </p>
       {asks && task && send && (
         <Box
+          draft={`task ${task.id}`}
           label={`Answer to ${workspace.name}`}
-          send={(text) => void conversation.send(text, task)}
+          send={(text) => conversation.reply(text, task)}
           word="Answer"
         />
       )}
@@ -129,14 +149,44 @@ function Waiting({ waiting }: { waiting: Availability }) {
   );
 }
 
-/** One line or more to send by Enter. */
-export function Box({ label, send, word }: { label: string; send: (text: string) => void; word: string }) {
-  const [text, setText] = useState("");
-  const submit = (event: FormEvent | KeyboardEvent) => {
+/** pixels below the window that still count as being at the end */
+const NEARLY = 30;
+
+/** Whether the end is what is looked at; only scrolling changes that, not what is added. */
+function useFollowing(end: RefObject<HTMLElement | null>): RefObject<boolean> {
+  const following = useRef(true);
+  useEffect(() => {
+    const onScroll = ({ target }: globalThis.Event) => {
+      if (!(target instanceof Element) || !end.current || !target.contains(end.current)) return;
+      const bottom = target.getBoundingClientRect().bottom;
+      following.current = end.current.getBoundingClientRect().top <= bottom + NEARLY;
+    };
+    addEventListener("scroll", onScroll, true);
+    return () => removeEventListener("scroll", onScroll, true);
+  }, [end]);
+  return following;
+}
+
+/** One line or more to send by Enter. `draft` names what is typed, wherever else it is shown. */
+export function Box({
+  draft,
+  label,
+  send,
+  word,
+}: {
+  draft: string;
+  label: string;
+  send: Send;
+  word: string;
+}) {
+  const text = useDraft(draft);
+  const [busy, setBusy] = useState(false);
+  const submit = async (event: FormEvent | KeyboardEvent) => {
     event.preventDefault();
-    if (!text.trim()) return;
-    send(text);
-    setText("");
+    if (!text.trim() || busy) return;
+    setBusy(true);
+    await sendDraft(draft, send);
+    setBusy(false);
   };
   return (
     <form className="box" onSubmit={submit}>
@@ -145,12 +195,12 @@ export function Box({ label, send, word }: { label: string; send: (text: string)
         placeholder={label}
         rows={2}
         value={text}
-        onChange={(event) => setText(event.target.value)}
+        onChange={(event) => setDraft(draft, event.target.value)}
         onKeyDown={(event) => {
-          if (event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing) submit(event);
+          if (event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing) void submit(event);
         }}
       />
-      <button type="submit" disabled={!text.trim()}>
+      <button type="submit" disabled={busy || !text.trim()}>
         {word}
       </button>
     </form>

@@ -59,7 +59,7 @@ export function Panel({ id, live }: { id: string; live: Live }) {
     <section className="panel" aria-labelledby="panel-title">
       <header>
         <h2 id="panel-title" tabIndex={-1} ref={heading}>
-          {workspace?.name ?? "Workspace"}
+          <bdi>{workspace?.name ?? "Workspace"}</bdi>
         </h2>
         <button type="button" className="close" aria-label="Close" onClick={closePanel}>
           ×
@@ -67,8 +67,12 @@ export function Panel({ id, live }: { id: string; live: Live }) {
         {workspace && (
           <>
             <Pill status={workspace.status} />
-            {workspace.role && <span className="panel-role">{workspace.role}</span>}
-            {isTrouble(workspace.status) && <p className="panel-why">{reason(workspace)}</p>}
+            {workspace.role && <bdi className="panel-role">{workspace.role}</bdi>}
+            {isTrouble(workspace.status) && (
+              <p className={`panel-why is-${workspace.status}`}>
+                <bdi>{reason(workspace)}</bdi>
+              </p>
+            )}
             {abilities.operate && <Actions workspace={workspace} />}
           </>
         )}

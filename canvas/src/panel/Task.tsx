@@ -1,6 +1,6 @@
 /** One task: who asked, what for, what came back as the data that it is, and everything that was asked because of it. */
 
-import { useEffect, useRef, useState, useSyncExternalStore } from "react";
+import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { ApiError, call, inWords } from "../api";
 import { type DelegationView, paths, type TaskView, type TraceNode, type WorkspaceView } from "../generated";
 import { uuid } from "../ids";
@@ -11,6 +11,8 @@ import { asks, canCancel, dataOf, final, senderInWords } from "../tasks";
 import { duration, moment } from "../time";
 import { useAnswer } from "./asker";
 import { Box } from "./Chat";
+import { sendDraft } from "./drafts";
+import { useQuestion } from "./question";
 import { Data, Said } from "./Said";
 import { TaskPill } from "./TaskPill";
 import { Problem } from "./Tasks";
@@ -175,7 +177,9 @@ function Content({ story, again }: { story: Story; again: () => void }) {
   const [unsent, setUnsent] = useState<{ text: string; key: string } | null>(null);
   const name = find(trace, task.id)?.workspace_name ?? "it";
   const failed = task.state === "failed" || task.state === "rejected";
-  const reply = async (text: string, key: string = uuid()) => {
+  const draft = `task ${task.id}`;
+  const reply = async (text: string) => {
+    const key = unsent?.text === text ? unsent.key : uuid();
     setUnsent({ text, key });
     try {
       await call<TaskView>("POST", paths.workspaceTasks(task.workspace_id), {
@@ -185,8 +189,10 @@ function Content({ story, again }: { story: Story; again: () => void }) {
       setUnsent(null);
       setProblem("");
       again();
+      return true;
     } catch (error) {
       setProblem(inWords(error));
+      return false;
     }
   };
   const said = task.history.at(-1)?.text === task.answer ? task.history.slice(0, -1) : task.history;
@@ -233,13 +239,13 @@ function Content({ story, again }: { story: Story; again: () => void }) {
       {asks(task.state) && send && problem && unsent && (
         <>
           <Said look="said" text={unsent.text} />
-          <button type="button" onClick={() => reply(unsent.text, unsent.key)}>
+          <button type="button" onClick={() => sendDraft(draft, () => reply(unsent.text))}>
             Send again
           </button>
         </>
       )}
       {asks(task.state) && send && (
-        <Box label={`Answer to ${name}`} send={(text) => void reply(text)} word="Answer" />
+        <Box draft={draft} label={`Answer to ${name}`} send={reply} word="Answer" />
       )}
     </>
   );
@@ -274,6 +280,10 @@ function Cancel({ story, again }: { story: Story; again: () => void }) {
   const { task, trace } = story;
   const { operate, send } = useAbilities();
   const [asking, setAsking] = useState(false);
+  useQuestion(
+    asking,
+    useCallback(() => setAsking(false), []),
+  );
   const [problem, setProblem] = useState("");
   const acting = useRef(false);
   const may = operate || (send && task.sender.kind === "person");

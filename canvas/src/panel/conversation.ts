@@ -40,6 +40,8 @@ export class Conversation {
   private context: string;
   private looking: ReturnType<typeof setInterval> | undefined;
   private asking = false;
+  /** by task: the reply whose answer never came; sent again with the same key it counts once */
+  private readonly replies = new Map<string, { text: string; key: string }>();
   private readonly streams = new Map<string, WebSocket>();
   /** by task: the last update that was seen and the text so far, for a stream that begins again */
   private readonly seen = new Map<string, { seq: number; text: string }>();
@@ -111,8 +113,21 @@ export class Conversation {
     this.tell();
   }
 
-  /** With the `key` of an attempt whose answer never came, it is sent once however often it is tried. */
-  async send(text: string, asked: TaskView | null = null, key: string = uuid()): Promise<void> {
+  /** Answer what a task asks back. Whether it arrived, as far as is known; what did not can be sent again. */
+  async reply(text: string, asked: TaskView): Promise<boolean> {
+    const before = this.replies.get(asked.id);
+    const key = before?.text === text ? before.key : uuid();
+    this.replies.set(asked.id, { text, key });
+    this.problem = "";
+    const arrived = await this.send(text, asked, key);
+    if (arrived) this.replies.delete(asked.id);
+    return arrived;
+  }
+
+  /**
+   * With the `key` of an attempt whose answer never came, it is sent once however often it is tried. Whether it arrived.
+   */
+  async send(text: string, asked: TaskView | null = null, key: string = uuid()): Promise<boolean> {
     const pending: Turn = {
       key,
       task: null,
@@ -143,10 +158,12 @@ export class Conversation {
         waiting: waitingOf(task),
       }));
       this.follow(task.id);
+      return true;
     } catch (error) {
-      if (asked) this.problem = inWords(error);
+      if (asked) this.problem = notSent(error);
       else this.change(key, (turn) => ({ ...turn, problem: notSent(error) }));
       this.tell();
+      return false;
     }
   }
 

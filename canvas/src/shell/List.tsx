@@ -2,6 +2,7 @@
 
 import { type KeyboardEvent, useMemo, useRef, useState } from "react";
 import { matcher } from "../filter";
+import type { WorkspaceView } from "../generated";
 import { go, useSpot } from "../place";
 import { doing, isTrouble, reason, severity } from "../status";
 import { fleet, useCounts, useExchangesOf, useMembers, useWorkspace } from "../store";
@@ -10,6 +11,18 @@ import { Pill } from "./Pill";
 const ROW = 48;
 const OVERSCAN = 10;
 
+/** Those that match, in the order of the list: trouble first. */
+export function found(filter: string): WorkspaceView[] {
+  const matches = matcher(filter);
+  return fleet.members
+    .map((member) => fleet.get(member.id))
+    .filter((workspace) => workspace !== undefined)
+    .filter(matches)
+    .sort(
+      (one, other) => severity(one.status) - severity(other.status) || one.name.localeCompare(other.name),
+    );
+}
+
 export function List() {
   const members = useMembers();
   const counts = useCounts(); // a changed status may move a row
@@ -17,17 +30,9 @@ export function List() {
   const [top, setTop] = useState(0);
   const box = useRef<HTMLDivElement>(null);
   const rows = useMemo(() => {
+    void members;
     void counts;
-    const matches = matcher(filter);
-    return members
-      .map((member) => fleet.get(member.id))
-      .filter((workspace) => workspace !== undefined && matches(workspace))
-      .sort((one, other) =>
-        one && other
-          ? severity(one.status) - severity(other.status) || one.name.localeCompare(other.name)
-          : 0,
-      )
-      .map((workspace) => workspace?.id ?? "");
+    return found(filter).map((workspace) => workspace.id);
   }, [members, counts, filter]);
   const height = box.current?.clientHeight ?? innerHeight;
   const first = Math.max(0, Math.floor(top / ROW) - OVERSCAN);
@@ -91,15 +96,17 @@ function Row({ id }: { id: string }) {
     <tr className={selected === id ? "is-selected" : ""}>
       <th scope="row">
         <button type="button" id={`row-${id}`} onClick={() => go({ selected: id })}>
-          {workspace.name}
+          <bdi>{workspace.name}</bdi>
         </button>
-        <span className="row-role">{workspace.role}</span>
+        <bdi className="row-role">{workspace.role}</bdi>
       </th>
       <td>
         <Pill status={workspace.status} />
       </td>
       <td title={does}>{does}</td>
-      <td className="row-why">{isTrouble(workspace.status) ? reason(workspace) : workspace.note}</td>
+      <td className="row-why">
+        <bdi>{isTrouble(workspace.status) ? reason(workspace) : workspace.note}</bdi>
+      </td>
     </tr>
   );
 }

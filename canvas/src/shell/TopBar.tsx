@@ -1,10 +1,12 @@
 /** Counts, connection, search, view, notifications, help, who is logged in. */
 
+import { useRef } from "react";
 import type { SessionView } from "../generated";
 import { go, useSpot } from "../place";
 import { counted, lookOf } from "../status";
 import { type Connection, fleet, useConnection, useCounts, useLoaded } from "../store";
 import { moment } from "../time";
+import { found } from "./List";
 import { Notifications } from "./Notifications";
 import { Glyph } from "./Pill";
 
@@ -13,6 +15,7 @@ const CONNECTIONS: Record<Connection, string> = {
   live: "Live",
   reconnecting: "Reconnecting",
   "signed-out": "Signed out",
+  refused: "Refused",
 };
 
 export function TopBar({
@@ -28,6 +31,8 @@ export function TopBar({
   const loaded = useLoaded();
   const connection = useConnection();
   const { filter, view } = useSpot();
+  /** where the focus was before the search had it */
+  const before = useRef<HTMLElement | null>(null);
   return (
     <header className="topbar">
       <h1>truebeat</h1>
@@ -56,12 +61,20 @@ export function TopBar({
         placeholder="Search  /"
         aria-label="Search workspaces"
         value={filter}
+        onFocus={(event) => {
+          before.current = event.relatedTarget instanceof HTMLElement ? event.relatedTarget : null;
+        }}
         onChange={(event) => go({ filter: event.target.value })}
         onKeyDown={(event) => {
           if (event.key === "Escape") {
             event.stopPropagation();
             go({ filter: "" });
-            event.currentTarget.blur();
+            before.current?.focus();
+            // who was there is gone, or there was nobody
+            if (document.activeElement === event.currentTarget) document.getElementById("fleet")?.focus();
+          } else if (event.key === "Enter") {
+            const first = found(filter)[0];
+            if (filter.trim() && first) go({ selected: first.id });
           }
         }}
       />

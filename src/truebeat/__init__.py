@@ -8,7 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from truebeat.tools.in_turn import delegate, delegation, notify_user, peers, report_to_parent
+    from truebeat.tools.in_turn import cancel_delegation, delegate, delegation, notify_user, peers, report_to_parent
     from truebeat.workspace.embed import Workspace
     from truebeat.workspace.embed_task import Task
     from truebeat.workspace.executors.base import (
@@ -54,6 +54,7 @@ __all__ = [
     "Turn",
     "TurnError",
     "Workspace",
+    "cancel_delegation",
     "clear_wedge",
     "delegate",
     "delegation",
@@ -68,6 +69,7 @@ __all__ = [
 _PLACES = {
     "Workspace": "truebeat.workspace.embed",
     "Task": "truebeat.workspace.embed_task",
+    "cancel_delegation": "truebeat.tools.in_turn",
     "clear_wedge": "truebeat.workspace.wedge",
     "delegate": "truebeat.tools.in_turn",
     "delegation": "truebeat.tools.in_turn",

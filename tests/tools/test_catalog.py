@@ -131,7 +131,7 @@ def task_view(**fields):
         (problem(413, "too_large", "longer than 1 MiB"), ["Shorten it", "longer than 1 MiB"]),
         (problem(422, "invalid", "deadline_seconds is below 0"), ["Correct the argument", "deadline_seconds"]),
         (problem(401, "unauthenticated", "no"), ["an operator must act"]),
-        (problem(503, "unavailable", "down"), ["Try again with the same `key`"]),
+        (problem(503, "unavailable", "down"), ['Try again with key="']),
     ],
 )
 async def test_a_refusal_says_what_to_do_next(stub: Stub, tools: Tools, refused, told) -> None:
@@ -258,8 +258,8 @@ async def test_a_connection_that_breaks_makes_no_second_delegation(stub: Stub, t
 
 def test_schemas_are_whole_and_say_what_arguments_are_for() -> None:
     assert set(TOOLS) == {
-        "delegate_task", "delegate_task_async", "check_task_status", "list_peers", "send_message_to_user",
-        "report_to_parent",
+        "delegate_task", "delegate_task_async", "check_task_status", "cancel_delegation", "list_peers",
+        "send_message_to_user", "report_to_parent",
     }  # fmt: skip
     for tool in TOOLS.values():
         assert tool.schema["type"] == "object"
@@ -267,3 +267,68 @@ def test_schemas_are_whole_and_say_what_arguments_are_for() -> None:
         assert "$ref" not in str(tool.schema)
         for name, one in tool.schema["properties"].items():
             assert "description" in one, name
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"key": "ключ"}, {"key": "a\nb"}, {"key": " a"}, {"key": "\ud800"}, {"task": "x \ud800 y"},
+        {"target": "b\udc80b"},
+        {"deadline_seconds": float("nan")}, {"deadline_seconds": float("inf")}, {"deadline_seconds": "nan"}, {"key": 7},
+        {"key": ["\ud800"]}, {"a\ud800": 1}, {"reply_to": "\ud800"}, {"task": "\x00"}, {"deadline_seconds": 10**400},
+    ],
+    ids=ascii,
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["delegate_task_async", "report_to_parent", "send_message_to_user"])
+async def test_no_argument_makes_a_tool_raise(stub: Stub, tools: Tools, name: str, arguments: dict) -> None:
+    stub.answers[CREATE] = lambda *_: view()
+    stub.answers["GET /workspaces/[^/]+"] = lambda *_: WorkspaceView(
+        id=ME, name="ada", role="", parent_id=BOB, status=Status.ONLINE, conditions=[], generation=1, created_at=NOW,
+        registered=True, linked=True,
+    )  # fmt: skip
+    stub.answers[f"POST /workspaces/{BOB}/tasks"] = lambda *_: task_view()
+    given = {"target": "bob", "task": "look"} | arguments
+    if name != "delegate_task_async":
+        given = {"message": given["task"]} | {one: value for one, value in arguments.items() if one == "key"}
+    answer = await tools.call(name, given)
+    assert answer.text
+    assert answer.text.encode()
+    for _, _, _, headers in stub.asked:
+        assert headers.get("idempotency-key", "x").isascii()
+
+
+async def test_keys_that_no_header_can_carry_stay_apart(stub: Stub, tools: Tools) -> None:
+    stub.answers[CREATE] = lambda *_: view()
+    keys = ["ключ", "ключи", "a\nb", "a b", "ключ"]
+    for key in keys:
+        assert not (await tools.call("delegate_task_async", {"target": "bob", "task": "look", "key": key})).error
+    sent = [headers["idempotency-key"] for _, path, _, headers in stub.asked if path.endswith("/delegations")]
+    assert sent[0] == sent[4]
+    assert len(set(sent)) == 4
+    assert sent[3] == "a b"
+
+
+async def test_who_must_try_again_is_told_the_key(stub: Stub, tools: Tools) -> None:
+    stub.answers[CREATE] = lambda *_: problem(503, "unavailable", "going down")
+    answer = await tools.call("delegate_task_async", {"target": "bob", "task": "look"})
+    assert answer.error
+    (key,) = {headers["idempotency-key"] for _, path, _, headers in stub.asked if path.endswith("/delegations")}
+    assert f'key="{key}"' in answer.text
+    stub.answers[CREATE] = lambda *_: view()
+    again = await tools.call("delegate_task_async", {"target": "bob", "task": "look", "key": key})
+    assert not again.error
+    assert {headers["idempotency-key"] for _, path, _, headers in stub.asked if path.endswith("/delegations")} == {key}
+
+
+async def test_its_own_delegation_is_canceled_and_no_other(stub: Stub, tools: Tools) -> None:
+    cancel = f"POST /delegations/{DELEGATION}/cancel"
+    stub.answers[SHOW] = lambda *_: view(state=State.WORKING)
+    stub.answers[cancel] = lambda *_: view(state=State.CANCELED)
+    answer = await tools.call("cancel_delegation", {"delegation_id": str(DELEGATION)})
+    assert not answer.error, answer.text
+    assert "Nothing comes back" in answer.text or "nothing comes back" in answer.text
+    assert len(stub.calls(cancel)) == 1
+    stub.answers[SHOW] = lambda *_: view(source_id=BOB)
+    answer = await tools.call("cancel_delegation", {"delegation_id": str(DELEGATION)})
+    assert answer.error
+    assert len(stub.calls(cancel)) == 1

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from math import isfinite
 from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import msgspec
 from msgspec import Meta, Struct
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     OnWait = Callable[[float], Awaitable[None]]
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 #: seconds between two words to a client that waits
 TELL_EVERY: Final = 5.0
@@ -79,6 +83,10 @@ class CheckTaskStatus(Struct, kw_only=True, forbid_unknown_fields=True):
     wait_seconds: Annotated[float, Meta(ge=0, le=WAIT_LIMIT, description="Wait for its end, at most so long.")] = 0.0
 
 
+class CancelDelegation(Struct, kw_only=True, forbid_unknown_fields=True):
+    delegation_id: Annotated[UUID, Meta(description="One of your own delegations that has not ended.")]
+
+
 class ListPeers(Struct, kw_only=True, forbid_unknown_fields=True):
     pass
 
@@ -128,6 +136,11 @@ TOOLS: Final[dict[str, Tool]] = {
     "check_task_status": Tool(
         CheckTaskStatus, "How your delegations stand, or one of them with what came back." + _DATA, looks_only=True
     ),
+    "cancel_delegation": Tool(
+        CancelDelegation,
+        "End one of your own delegations that you need no longer, with everything that was delegated on because of it. "
+        "Nothing comes back of it.",
+    ),
     "list_peers": Tool(
         ListPeers,
         "The workspaces that you may delegate to, with their roles and whether they can take work now.",
@@ -166,14 +179,24 @@ class Tools:
         if tool is None:
             return Answer(f"There is no tool {wording.quoted(name)}. There are: {', '.join(TOOLS)}.", error=True)
         try:
-            given = msgspec.convert(dict(arguments or {}), tool.arguments, strict=False)
-        except msgspec.ValidationError as error:
+            given: Any = msgspec.convert(_clean(dict(arguments or {})), tool.arguments, strict=False)
+        except (msgspec.ValidationError, ValueError, TypeError, RecursionError) as error:
             return Answer(wording.refusal(errors.Invalid(f"{name}: {error}")), error=True)
+        if "key" in given.__struct_fields__ and not given.key:
+            # made here: whoever has to try again is told it
+            given.key = str(uuid4())
         try:
             return await self._do(given, on_wait)
         except errors.TruebeatError as error:
             unknown_target = isinstance(given, DelegateTask | DelegateTaskAsync)
-            return Answer(wording.refusal(error, await self._peers() if unknown_target else ()), error=True)
+            key = "" if getattr(given, "reply_to", None) else getattr(given, "key", "")
+            found = await self._peers() if unknown_target else ()
+            return Answer(wording.refusal(error, found, key=key), error=True)
+        except Exception as error:
+            # an agent can do nothing with a traceback, and its MCP server must live on
+            log.exception("the tool %s failed", name)
+            failed = errors.Invalid(f"{name} could not be done with these arguments ({type(error).__name__})")
+            return Answer(wording.refusal(failed), error=True)
 
     async def _do(self, given: Any, on_wait: OnWait | None) -> Answer:
         desk, task = self._desk, self._task()
@@ -189,6 +212,9 @@ class Tools:
                 wait, left = given.wait_seconds, Event()
                 view = await self._run(lambda: desk.look(identity, wait=wait, left=left), left, on_wait)
                 return await self._told(view, task, waited=True)
+            case CancelDelegation():
+                view = await self._run(lambda: desk.cancel(given.delegation_id))
+                return Answer(wording.canceled(view))
             case ListPeers():
                 return Answer(wording.peers(await self._run(desk.peers)))
             case SendMessageToUser():
@@ -248,6 +274,21 @@ class Tools:
             if left is not None:
                 left.set()
             raise
+
+
+def _clean(given: Any) -> Any:
+    """Without lone surrogates, which no encoding has, and without numbers that are none."""
+    match given:
+        case str():
+            return given.encode(errors="surrogatepass").decode(errors="replace")
+        case float() if not isfinite(given):
+            raise ValueError(f"{given} is no number of seconds")
+        case dict():
+            return {_clean(name): _clean(value) for name, value in given.items()}
+        case list():
+            return [_clean(value) for value in given]
+        case _:
+            return given
 
 
 async def _awaited(call: Call[T]) -> T:

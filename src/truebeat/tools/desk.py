@@ -6,6 +6,7 @@ Waiting goes in slices, so that a thread whose caller has left ends soon. Whoeve
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import suppress
 from threading import Event
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
@@ -29,6 +30,10 @@ SLICE: Final = 20.0
 AGAIN: Final = 0.5
 #: seconds that a caller who says no more than "wait" waits
 PATIENCE: Final = 3600.0
+
+
+#: begins a key that stands for one which no header can carry
+_HASHED: Final = "sha256-"
 
 
 class Report(NamedTuple):
@@ -82,7 +87,7 @@ class Desk:
         )
         end = self._clock.monotonic() + wait
         # one key for both tries: a connection that broke after the server had it makes no second delegation
-        key = key or str(uuid4())
+        key = header_of(key or str(uuid4()))
         try:
             view = self._client.delegations.create(self.place.id, new, key=key)
         except errors.Unavailable:
@@ -99,6 +104,13 @@ class Desk:
     def look(self, delegation_id: UUID, *, wait: float = 0.0, left: Event | None = None) -> DelegationView:
         """How it stands; with `wait` after it has ended, or when its target can't work now."""
         return self._wait(self._client.delegations.get(delegation_id), wait, left)
+
+    def cancel(self, delegation_id: UUID) -> DelegationView:
+        """One of this workspace's own, with everything below it; Conflict if it has ended."""
+        view = self._client.delegations.get(delegation_id)
+        if view.source_id != self.place.id:
+            raise errors.Forbidden("it is not this workspace's own delegation; only who gave it cancels it")
+        return self._client.delegations.cancel(delegation_id)
 
     def recent(self, limit: int = 20) -> list[DelegationView]:
         """Newest first."""
@@ -150,7 +162,14 @@ class Desk:
             raise errors.Conflict("this workspace has no parent; tell the user instead", why="no_parent")
         part = {"text": text, "metadata": {envelope.REPORT_PART: True}}
         new = NewTask(text=text, parts=[part], metadata={"report": True})
-        return Report(parent_id, self._client.tasks.send(parent_id, new, key=key or str(uuid4())))
+        return Report(parent_id, self._client.tasks.send(parent_id, new, key=header_of(key or str(uuid4()))))
+
+
+def header_of(key: str) -> str:
+    """A key as a header can carry it: any text is one, and two texts are two."""
+    if key.isascii() and key.isprintable() and key == key.strip() and not key.startswith(_HASHED):
+        return key
+    return _HASHED + hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
 
 
 def settled(view: DelegationView) -> bool:

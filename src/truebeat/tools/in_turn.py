@@ -50,6 +50,12 @@ def delegation(delegation_id: str | UUID, *, wait: bool | float = False) -> Call
     return _call("delegation", lambda desk: desk.look(identity, wait=seconds), _take)
 
 
+def cancel_delegation(delegation_id: str | UUID) -> Call[DelegationView]:
+    """End one of this workspace's own delegations, with everything below it. Conflict if it has ended."""
+    identity = delegation_id if isinstance(delegation_id, UUID) else UUID(delegation_id)
+    return _call("cancel_delegation", lambda desk: desk.cancel(identity))
+
+
 def peers() -> Call[list[Peer]]:
     """Whom this workspace may delegate to, and whether they can take work now."""
     return _call("peers", lambda desk: desk.peers())

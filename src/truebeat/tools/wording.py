@@ -130,10 +130,22 @@ def _alternatives(view: DelegationView, found: Sequence[Peer]) -> str:
     return f" If it can't wait: {named} can take work now."
 
 
-def refusal(error: TruebeatError, found: Sequence[Peer] = ()) -> str:
-    """What was wrong and what to do; `found`: whom one may ask, where the target was the trouble."""
+def canceled(view: DelegationView) -> str:
+    """One was canceled by its own source."""
+    head = f"Delegation {view.delegation_id} to {quoted(view.target_name)} "
+    if view.ended_at is None:
+        return head + f"is being canceled (state {view.state}); nothing comes back of it."
+    return head + f"has ended: {view.state}. Nothing comes back of it."
+
+
+def refusal(error: TruebeatError, found: Sequence[Peer] = (), *, key: str = "") -> str:
+    """What was wrong and what to do; `found`: whom one may ask, where the target was the trouble. key: of the call,
+    for one that may have been accepted.
+    """
     head = f"Refused ({error.code}): {quoted(error.message, ERROR_LIMIT)}"
     advice = ADVICE.get(str(error.facts.get("why", "")), ADVICE.get(error.code, ""))
+    if key and error.code == "unavailable":
+        advice = advice.replace("the same `key`", f"key={quoted(key)}, which makes no second one,")
     listed = ""
     if error.code in {"not_found", "forbidden", "gone"} and found:
         listed = "\n" + peers(found[:PEERS_TOLD])

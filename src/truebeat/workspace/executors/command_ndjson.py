@@ -176,6 +176,7 @@ class NdjsonExecutor(Executor):
         self.runtime_pid = None
         if self._child is not None:
             await self._child.end()
+        self._handed.close()
 
     async def _leave(self, name: str, talk: _Talk) -> None:
         """A turn that has not ended is canceled, and its end waited for: the next must not run into it."""

@@ -129,6 +129,7 @@ class TurnExecutor(Executor):
         for child in tuple(self._children):
             child.kill()
             await child.gone()
+        self._handed.close()
 
 
 def _fault(child: Child) -> str:

@@ -28,6 +28,7 @@ from truebeat.domain import envelope
 from truebeat.tools import place as places
 from truebeat.workspace.executors import threads
 from truebeat.workspace.executors.base import TurnError
+from truebeat.workspace.executors.results_lock import ResultsLock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -67,11 +68,18 @@ class Handed:
 
     def __init__(self, given: str, place: Place | None) -> None:
         self._place = place
-        self._file = ResultsFile(place_of(given, place.workspace_id if place is not None else ""))
+        workspace_id = place.workspace_id if place is not None else ""
+        self._file = ResultsFile(place_of(given, workspace_id))
+        self._lock = ResultsLock(self._file.path, workspace_id or f"process-{os.getpid()}")
 
     async def start(self) -> None:
-        """Before a runtime may read the file."""
+        """Before a runtime may read the file. ConfigurationError if another workspace uses it."""
+        await threads.call(self._lock.take, name="results")
         await threads.call(self._file.start, name="results")
+
+    def close(self) -> None:
+        """When no runtime can read it any more."""
+        self._lock.release()
 
     def environment(self, turn: Turn | None = None) -> dict[str, str]:
         """For the process: where its results are, and what `truebeat mcp` needs if the agent starts it. For the process

@@ -42,7 +42,8 @@ export function App() {
         ? call<SessionView>("POST", paths.session, { body: login })
         : call<SessionView>("GET", paths.session));
       const enrols = session.role === "enrolment";
-      if (enrols) await call("DELETE", paths.session);
+      // it may not even end its session, which is good for nothing else
+      if (enrols) await call("DELETE", paths.session).catch(() => undefined);
       setPhase(enrols ? { kind: "out", problem: ENROLS } : { kind: "in", session });
     } catch (error) {
       const quiet = !login && error instanceof ApiError && error.status === 401;

@@ -1,6 +1,6 @@
 /**
  * Where everybody stands. Pure, and stable: a workspace keeps its place while others come, go and change, because places
- * are given in the order in which workspaces were made and are not given away again while the page is open.
+ * are given in the order in which workspaces were made. A place is given away again only when its owner left long ago.
  */
 
 import type { WorkspaceView } from "./generated";
@@ -15,6 +15,11 @@ const BLOCK_ASPECT = 1.55;
 export const BLOCK_LIMIT = 100;
 /** the name of the block of those without a team or a role */
 export const LONE = "Agents";
+
+/** so long a place is kept for who left, milliseconds */
+export const KEPT = 5 * 60_000;
+/** a team with more holes than this, and more holes than members, closes up */
+const HOLES = 8;
 
 export interface Member {
   id: string;
@@ -51,10 +56,18 @@ export function memberOf(workspace: WorkspaceView): Member {
 
 /** Keeps each block's slots over time; `arrange` may be called with every change of the membership. */
 export class Arranger {
-  /** block id -> slot -> workspace id; a slot whose workspace left stays empty */
+  /** team -> slot -> workspace id; a slot whose workspace left stays empty for a while */
   private readonly slots = new Map<string, string[]>();
+  /** team -> workspace id -> since when it is missing */
+  private readonly missing = new Map<string, Map<string, number>>();
   /** the order in which blocks appeared */
   private readonly order: string[] = [];
+
+  private readonly now: () => number;
+
+  constructor(now: () => number = () => performance.now()) {
+    this.now = now;
+  }
 
   /** `aspect`: width by height of the window that it is for */
   arrange(members: readonly Member[], aspect = 1.6): Layout {
@@ -95,9 +108,24 @@ export class Arranger {
   }
 
   private fill(team: string, ids: readonly string[]): string[] {
-    const slots = this.slots.get(team) ?? [];
+    const now = this.now();
+    let slots = this.slots.get(team) ?? [];
+    const here = new Set(ids);
+    const before = this.missing.get(team);
+    const missing = new Map<string, number>();
+    for (const id of slots) if (!here.has(id)) missing.set(id, before?.get(id) ?? now);
+    this.missing.set(team, missing);
+    const free = (id: string) => now - (missing.get(id) ?? now) >= KEPT;
+    const holes = slots.filter(free).length;
+    if (holes > HOLES && holes > slots.length - missing.size) slots = slots.filter((id) => !free(id));
     const known = new Set(slots);
-    for (const id of ids) if (!known.has(id)) slots.push(id);
+    let hole = 0;
+    for (const id of ids) {
+      if (known.has(id)) continue;
+      while (hole < slots.length && !free(slots[hole] as string)) hole += 1;
+      slots[hole] = id; // past the last one it is a new place
+    }
+    while (slots.length > 0 && free(slots.at(-1) as string)) slots.pop();
     this.slots.set(team, slots);
     return slots;
   }

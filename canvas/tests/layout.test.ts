@@ -3,6 +3,7 @@ import {
   Arranger,
   BLOCK_LIMIT,
   CARD,
+  KEPT,
   type Layout,
   LONE,
   type Member,
@@ -49,6 +50,51 @@ describe("places", () => {
     const before = within(arranger.arrange(all));
     arranger.arrange(all.slice(1));
     expect(within(arranger.arrange([...all.slice(1), member("m0")])).get("m0")).toBe(before.get("m0"));
+  });
+
+  it("are given away when their owner left long ago, and nobody else moves", () => {
+    let now = 0;
+    const arranger = new Arranger(() => now);
+    const all = many(6);
+    const before = within(arranger.arrange(all));
+    const rest = all.filter((one) => one.id !== "m2");
+    arranger.arrange(rest);
+    now += KEPT - 1;
+    const soon = within(arranger.arrange([...rest, member("soon")]));
+    expect(soon.get("soon")).not.toBe(before.get("m2"));
+    now += 1;
+    const late = within(arranger.arrange([...rest, member("soon"), member("late")]));
+    expect(late.get("late")).toBe(before.get("m2"));
+    for (const [id, place] of soon) expect(late.get(id)).toBe(place);
+    // who comes back after that gets a new one
+    const back = within(arranger.arrange([...rest, member("soon"), member("late"), member("m2")]));
+    expect(new Set(back.values()).size).toBe(8);
+  });
+
+  it("do not grow without end while many come and go", () => {
+    let now = 0;
+    const arranger = new Arranger(() => now);
+    const stay = many(4);
+    arranger.arrange(stay);
+    for (let number = 0; number < 240; number += 1) {
+      now += 10_000;
+      arranger.arrange([...stay, member(`brief${number}`)]);
+    }
+    expect(arranger.arrange(stay).blocks).toHaveLength(1);
+    now += KEPT;
+    const layout = arranger.arrange(stay);
+    const fresh = new Arranger().arrange(stay);
+    expect(layout.blocks[0]?.height).toBe(fresh.blocks[0]?.height);
+    expect(layout.blocks[0]?.width).toBe(fresh.blocks[0]?.width);
+    // many at once, that stand before those who stay
+    const crowd = many(60).map((one) => member(`c${one.id}`));
+    const last = [member("z1"), member("z2")];
+    arranger.arrange([...stay, ...crowd, ...last]);
+    arranger.arrange([...stay, ...last]);
+    now += KEPT;
+    const after = arranger.arrange([...stay, ...last]);
+    expect(after.places.size).toBe(6);
+    expect(after.blocks[0]?.height).toBeLessThan(4 * CARD.height);
   });
 
   it("do not overlap, and lie within their block", () => {

@@ -151,6 +151,8 @@ function Waiting({ waiting }: { waiting: Availability }) {
 
 /** pixels below the window that still count as being at the end */
 const NEARLY = 30;
+/** what the box covers at the bottom, as the style of `.end` has it */
+const COVERED = 110;
 
 /** Whether the end is what is looked at; only scrolling changes that, not what is added. */
 function useFollowing(end: RefObject<HTMLElement | null>): RefObject<boolean> {
@@ -158,8 +160,10 @@ function useFollowing(end: RefObject<HTMLElement | null>): RefObject<boolean> {
   useEffect(() => {
     const onScroll = ({ target }: globalThis.Event) => {
       if (!(target instanceof Element) || !end.current || !target.contains(end.current)) return;
-      const bottom = target.getBoundingClientRect().bottom;
-      following.current = end.current.getBoundingClientRect().top <= bottom + NEARLY;
+      const { bottom } = target.getBoundingClientRect();
+      const left = target.scrollHeight - target.clientHeight - target.scrollTop;
+      const below = end.current.getBoundingClientRect().top - (bottom - COVERED);
+      following.current = Math.min(left, below) <= NEARLY;
     };
     addEventListener("scroll", onScroll, true);
     return () => removeEventListener("scroll", onScroll, true);

@@ -172,7 +172,8 @@ class Delegations:
         found = await self._find(delegation_id, principal)
         view = delegation_views.of_row(found, details=self._details(found, principal))
         if not view.state.final and self._leases.get(str(view.target_id)) is not None:
-            view.availability = self._mailbox.availability(view.target_id, details=principal.may(Permission.SEND))
+            details = principal.may_see_details(str(view.target_id))
+            view.availability = self._mailbox.availability(view.target_id, details=details)
         return view
 
     async def wait(self, delegation_id: UUID, principal: Principal, seconds: float) -> DelegationView:
@@ -209,14 +210,13 @@ class Delegations:
         if principal.role is Role.WORKSPACE and not principal.is_workspace(str(workspace_id)):
             raise Forbidden("a workspace sees its own peers only")
         await self._living(workspace_id)
-        details = principal.may(Permission.SEND)
         return [
             Peer(
                 id=peer_id,
                 name=name,
                 role=role,
                 relation=relation,
-                availability=self._mailbox.availability(peer_id, details=details),
+                availability=self._mailbox.availability(peer_id, details=principal.may_see_details(str(peer_id))),
             )
             for peer_id, name, role, relation in await self._hierarchy.peers(workspace_id)
             if self._leases.get(str(peer_id)) is not None

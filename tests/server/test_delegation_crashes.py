@@ -163,7 +163,7 @@ def delegation(world, key):
     kept = Key(f"workspace:{world.source.id}", world.target.id, key, row.id, b"x" * 32, datetime.now(UTC))
     new = store.NewRow(
         task_id=row.id, source_id=world.source.id, target_id=world.target.id, source_task_id=None, root_id=row.id,
-        depth=1, at=NOW, deadline_at=None, waited=False,
+        depth=1, at=NOW, deadline_at=None, waited=False, context_id=f"results-{world.source.id}",
     )  # fmt: skip
     return row, kept, new
 

@@ -118,9 +118,9 @@ async def test_results_that_wait_together_come_together_and_one_wake_is_enough(a
     assert all(view["consumed"] for view in await ada.get(f"/workspaces/{ada.id}/delegations"))
 
 
-async def test_any_turn_brings_the_results_and_its_wake_then_ends_undelivered(agents, stand):
+async def test_any_turn_of_the_conversation_brings_the_results_and_its_wake_then_ends_undelivered(agents, stand):
     ada, bob = await agents("ada"), await agents("bob")
-    first, second = await stand.send(ada.id, "one"), await stand.send(ada.id, "two", context_id="other")
+    first, second = [await stand.send(ada.id, text, context_id="same") for text in ("one", "two")]
     turn = await ada.take()
     await ada.delegate(bob)
     await bob.link.finish(await bob.take(), "done")
@@ -160,12 +160,15 @@ async def test_an_interrupted_turn_leaves_its_results_waiting(agents):
 
 async def test_a_failed_turn_leaves_them_for_the_next(agents, stand):
     ada, bob = await agents("ada"), await agents("bob")
+    await stand.send(ada.id, "go", context_id="same")
+    turn = await ada.take()
     await ada.delegate(bob)
+    await ada.link.finish(turn)
     await bob.link.finish(await bob.take(), "seven")
     await ada.link.finish(await given(ada), "the model failed", state="failed")
     [view] = await ada.get(f"/workspaces/{ada.id}/delegations")
     assert not view["consumed"]
-    await stand.send(ada.id, "go on")
+    await stand.send(ada.id, "go on", context_id="same")
     turn = await ada.take()
     assert [result["text"] for result in turn["results"]] == ["seven"]
 

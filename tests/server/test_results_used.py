@@ -41,9 +41,13 @@ async def test_it_is_consumed_with_the_turn_that_says_so_and_not_with_the_one_th
     await ada.link.settled(n)
     await ada.link.beat(capacity=2)
     again = await ada.take()
-    assert (again["task_id"], again["attempt"]) == (has["task_id"], 2)
-    assert [result["text"] for result in again["results"]] == ["seven"]
+    assert (again["task_id"], again["attempt"], again["results"]) == (has["task_id"], 2, [])
     await ada.link.finish(again)
+    assert not await consumed(ada, delegation)
+    await ada.link.beat(capacity=2)
+    wake = await given(ada)
+    assert (wake["context_id"], [result["text"] for result in wake["results"]]) == ("one", ["seven"])
+    await ada.link.finish(wake)
     assert await consumed(ada, delegation)
 
 
@@ -88,7 +92,7 @@ async def test_another_workspaces_turn_uses_nothing(agents, stand):
 
 
 async def test_an_interrupted_wake_is_finished_and_what_it_delegated_stays_wanted(agents, stand):
-    """Though another turn brought meanwhile what the wake was to bring."""
+    """Though another turn, which has nothing to do with it, came between."""
     ada, bob, eve = await agents("ada"), await agents("bob"), await agents("eve")
     await ada.delegate(bob)
     await bob.link.finish(await bob.take(), "seven")
@@ -99,10 +103,11 @@ async def test_an_interrupted_wake_is_finished_and_what_it_delegated_stays_wante
     await ada.link.settled(n)
     await ada.link.beat(capacity=1)
     urgent = await ada.take()
-    assert (urgent["text"], [result["text"] for result in urgent["results"]]) == ("at once", ["seven"])
+    assert (urgent["text"], [result["text"] for result in urgent["results"]]) == ("at once", [])
     await ada.link.finish(urgent)
     again = await ada.take()
     assert (again["task_id"], again["attempt"], again["interrupted"]) == (wake["task_id"], 2, True)
+    assert [result["text"] for result in again["results"]] == ["seven"]
     await ada.link.finish(again)
     await eve.link.finish(await eve.take(), "eight")
     wake = await given(ada)

@@ -96,7 +96,7 @@ async def test_it_goes_in_small_steps_past_what_stays(conn, pruner, monkeypatch)
         ({"ended": False}, True),
         ({"ready": True}, True),
         ({"ready": True, "consumed": True}, False),
-        ({"ready": True, "withdrawn": True}, False),
+        ({"ready": True, "withdrawn": True}, True),
         ({"ready": True, "removed": True}, False),
     ],
 )
@@ -111,7 +111,8 @@ async def test_a_chain_stays_until_its_result_was_consumed(conn, pruner, facts, 
     )  # fmt: skip
     await conn.execute(
         "INSERT INTO delegations (task_id, source_id, target_id, source_task_id, root_id, depth, created_at, waited,"
-        " ended_at, ready_at, consumed_at, withdrawn) VALUES ($1, $2, $2, $3, $4, 1, now(), false, $5, $6, $7, $8)",
+        " source_context, ended_at, ready_at, consumed_at, withdrawn)"
+        " VALUES ($1, $2, $2, $3, $4, 1, now(), false, 'c', $5, $6, $7, $8)",
         task, source, source_task, root,
         LONG_AGO if facts.get("ended", True) else None, LONG_AGO if facts.get("ready") else None,
         LONG_AGO if facts.get("consumed") else None, facts.get("withdrawn", False),
@@ -125,6 +126,7 @@ async def test_a_chain_stays_until_its_result_was_consumed(conn, pruner, facts, 
 async def test_the_last_wake_of_a_workspace_is_remembered(conn, pruner):
     old, last = await add(conn, 2)
     workspace = uuid4()
-    await conn.execute("INSERT INTO wakes VALUES ($1, $3, NULL, false), ($2, $3, NULL, true)", old, last, workspace)
+    rows = "($1, $3, NULL, false, 'c'), ($2, $3, NULL, true, 'c')"
+    await conn.execute(f"INSERT INTO wakes VALUES {rows}", old, last, workspace)
     await pruner.prune()
     assert [UUID(str(row["task_id"])) for row in await conn.fetch("SELECT task_id FROM wakes")] == [last]

@@ -21,6 +21,8 @@ CONFIRM_WITHIN: Final = 30
 GIVE_LIMIT: Final = 16
 #: turns that got a result and did not end well, after which nobody is woken for it any more: it comes with the next one
 GIVES_LIMIT: Final = 6
+#: begins the name of the conversation in which a workspace gets results that it asked for in no other
+OWN_CONTEXT: Final = "results-"
 
 
 class Messaging(StrEnum):

@@ -48,10 +48,13 @@ class DelegationWatch:
         async with self._database.acquire() as connection:
             overdue = await store.overdue(connection, now, LIMIT)
             orphans = await store.orphans(connection, LIMIT)
+            left_behind = await store.left_behind(connection, LIMIT)
             unwoken = await store.unwoken(connection, None, now, rules.GIVES_LIMIT)
         for delegation_id in overdue:
             await self._delegations.expire(delegation_id)
         for task_id in orphans:
             await self._delegations.cancel_below(task_id)
+        for delegation_id in left_behind:
+            await self._delegations.drop(delegation_id)
         if unwoken:
             await self._ledger.within(self._ledger.results.look)

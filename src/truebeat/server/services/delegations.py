@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -44,6 +45,18 @@ OPEN_ONES_LIMIT: Final = 2000
 _PLATFORM: Final = Principal(Role.OPERATOR, "truebeat")
 
 
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """The turn that a delegation is needed for, its conversation, the root of its tree, the delegations above it. None:
+    it is needed for no turn.
+    """
+
+    task_id: UUID | None = None
+    context_id: str | None = None
+    root_id: UUID | None = None
+    chain: list[store.Link] = field(default_factory=list)
+
+
 class Delegations:
     def __init__(
         self,
@@ -74,7 +87,8 @@ class Delegations:
         source = self._acting(source_id, principal)
         acting = Principal(Role.WORKSPACE, source.name, source.id)
         target_id = await self._hierarchy.find(source_id, new.target)
-        from_task, chain = await self._chain(source_id, new.from_task, infer=principal.workspace_id is not None)
+        origin = await self._origin(source_id, new.from_task, infer=principal.workspace_id is not None)
+        chain = origin.chain
         now = self._clock.now()
         steps = [Step(str(link.source_id), str(link.target_id), link.deadline_at) for link in chain]
         if why := rules.refusal(steps, str(source_id), str(target_id), now):
@@ -93,12 +107,13 @@ class Delegations:
                 task_id=made.id,
                 source_id=source_id,
                 target_id=target_id,
-                source_task_id=from_task,
-                root_id=chain[0].root_id if chain else (from_task or made.id),
+                source_task_id=origin.task_id,
+                root_id=origin.root_id or made.id,
                 depth=len(chain) + 1,
                 at=made.at,
                 deadline_at=rules.deadline(steps, own),
                 waited=new.wait_seconds > 0,
+                context_id=origin.context_id or f"{rules.OWN_CONTEXT}{source_id}",
             )
 
         sent = await self._mailbox.send(target_id, task, acting, idempotency_key=idempotency_key, delegation=row)
@@ -149,6 +164,11 @@ class Delegations:
                 await store.withdraw(connection, below)
         for delegation_id in below:
             await self._cancel(delegation_id, _PLATFORM)
+
+    async def drop(self, delegation_id: UUID) -> None:
+        """Its source was removed: nobody is there to get what comes of it."""
+        await self.cancel_below(delegation_id)
+        await self._cancel(delegation_id, _PLATFORM)
 
     def on_cancel(self, task_id: UUID) -> None:
         """A task was canceled. What this misses the watch finds."""
@@ -247,19 +267,25 @@ class Delegations:
     def _confirmed_by(self) -> datetime:
         return self._clock.now() + timedelta(seconds=rules.CONFIRM_WITHIN)
 
-    async def _chain(
-        self, source_id: UUID, from_task: UUID | None, *, infer: bool
-    ) -> tuple[UUID | None, list[store.Link]]:
-        """What the delegation is needed for, and the delegations above it. Errors: Invalid."""
+    async def _origin(self, source_id: UUID, from_task: UUID | None, *, infer: bool) -> _Origin:
+        """What the delegation is needed for. Errors: Invalid, Conflict (that task is over: its limits would count for
+        nothing).
+        """
         async with self._database.acquire() as connection:
             if from_task is None and infer:
                 working = await store.working(connection, source_id)
                 from_task = working[0][0] if working else None
-            elif from_task is not None:
-                row = await task_store.get(connection, from_task)
-                if row is None or row.workspace_id != source_id:
-                    raise Invalid("from_task: the workspace has no such task; leave it out for its present one")
-            return from_task, [] if from_task is None else await store.chain(connection, from_task)
+            if from_task is None:
+                return _Origin()
+            row = await task_store.get(connection, from_task)
+            if row is None or row.workspace_id != source_id:
+                raise Invalid("from_task: the workspace has no such task; leave it out for its present one")
+            if not row.task.held:
+                raise Conflict(
+                    "from_task: the workspace does not work on that task now; leave it out for its present one"
+                )
+            root_id = await store.root(connection, from_task)
+            return _Origin(from_task, row.context_id, root_id, await store.chain(connection, from_task))
 
     async def _cancel(self, task_id: UUID, by: Principal) -> None:
         """One that has ended meanwhile is as good."""

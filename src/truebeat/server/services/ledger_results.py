@@ -3,8 +3,8 @@ the consumption of the results that it was given.
 
 A result is ready when its task ended or asks, given when an attempt of its source has it, consumed when that attempt
 did what it was to do. Invariant, as of each commit: what is ready, not given, not consumed and not kept for a caller
-that waits has one wake in its source's mailbox, unless one is under way (its end looks again) or it was given in vain
-too often.
+that waits has one wake in its source's mailbox, in the conversation that it belongs to, unless one is under way (its
+end looks again) or it was given in vain too often.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from truebeat.domain import delegations as rules
 from truebeat.domain import delivery, envelope
-from truebeat.domain.delivery import OnInterrupt
+from truebeat.domain.delivery import OnInterrupt, State
 from truebeat.errors import Conflict
 from truebeat.protocol.delivery import ResultEnvelope, Sender
 from truebeat.server.store import delegations as store
@@ -107,7 +107,9 @@ class Results:
 
     async def _ready(self, conn: Any, batch: Batch) -> None:
         held_until = batch.now + timedelta(seconds=rules.CONFIRM_WITHIN)
-        ready = [(task_id, *how) for task_id, how in batch.ready.items()]
+        ready = [
+            (task_id, *how, batch.rows[task_id].task.state is State.CANCELED) for task_id, how in batch.ready.items()
+        ]
         self._ledger.failpoint("before results are ready")
         notes = []
         for ended in await store.ready(conn, ready, batch.now, held_until):
@@ -175,8 +177,7 @@ class Results:
         await task_store.insert(conn, rows)
         for row in rows:
             batch.submitted(row)
-        wakes = [(row.id, wake.source_id, wake.origin) for row, wake in zip(rows, found, strict=True)]
-        await store.insert_wakes(conn, wakes)
+        await store.insert_wakes(conn, [(row.id, wake) for row, wake in zip(rows, found, strict=True)])
         self._ledger.failpoint("wakes put")
         return {wake.source_id for wake in found}
 
@@ -230,27 +231,26 @@ class Results:
     # --- what a turn is given -----------------------------------------------------------------------------------------
 
     async def give(self, conn: Any, batch: Batch, delivered: list[tuple[UUID, Deliver]]) -> None:
-        """What waits for a workspace goes with one of its deliveries, with its wake if that is among them."""
-        takers: dict[UUID, Deliver] = {}
-        for workspace_id, deliver in delivered:
-            if workspace_id in self._sources and (workspace_id not in takers or _is_wake(deliver)):
-                takers[workspace_id] = deliver
+        """What waits in a conversation goes with a delivery of that conversation, and with no other: who asks in
+        another one, and its session, have nothing to do with it.
+        """
+        takers = [(workspace_id, deliver) for workspace_id, deliver in delivered if workspace_id in self._sources]
         if not takers:
             return
         self._ledger.failpoint("before results are given")
         # before the commit: if that gets lost on its way, what was given must still be found
-        ids = [_id(deliver) for deliver in takers.values()]
+        ids = [_id(deliver) for _, deliver in takers]
         self._given.update(ids)
         batch.settled -= set(ids)
-        wanted = [(workspace_id, _id(deliver), deliver.attempt) for workspace_id, deliver in takers.items()]
+        wanted = [(workspace_id, _id(deliver), deliver.attempt, deliver.context_id) for workspace_id, deliver in takers]
         given = await store.give(conn, wanted, batch.now, rules.GIVE_LIMIT)
         if not given:
             return
-        await self.repeat(conn, list(takers.values()))
+        await self.repeat(conn, [deliver for _, deliver in takers])
         for link in given:
             payload = _told(self._ledger, link.task_id, link.source_id, link.target_id, link.root_id, link.depth)
             batch.told_of("DELEGATION_GIVEN", link.source_id, payload, "claimed")
-        await self._end_idle(conn, batch, takers)
+        await self._end_idle(conn, batch, {workspace_id for workspace_id, _ in takers})
         self._ledger.failpoint("results given")
 
     def committed(self, batch: Batch) -> None:
@@ -289,7 +289,7 @@ def _wake_row(wake: store.Wake, at: datetime) -> NewRow:
     return NewRow(
         id=uuid4(),
         workspace_id=wake.source_id,
-        context_id=wake.context_id or f"results-{wake.source_id}",
+        context_id=wake.context_id,
         sender=PLATFORM,
         text=rules.wake_text(str(wake.task_id), wake.state, parent),
         parts=[],
@@ -299,10 +299,6 @@ def _wake_row(wake: store.Wake, at: datetime) -> NewRow:
         on_interrupt=OnInterrupt.RETRY,
         at=at,
     )
-
-
-def _is_wake(deliver: Deliver) -> bool:
-    return deliver.sender.kind == PLATFORM.kind and deliver.sender.id == PLATFORM.id
 
 
 def _id(deliver: Deliver) -> UUID:

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from truebeat.domain import access, delivery
+from truebeat.domain.delegations import OWN_CONTEXT
 from truebeat.domain.delivery import OnInterrupt, State
 from truebeat.domain.health import rejects_work
 from truebeat.errors import Conflict, Forbidden, Gone, Invalid, NotFound, TooLarge, TruebeatError, Unavailable
@@ -101,6 +102,8 @@ class Mailbox:
         if principal.workspace_id is not None and not own:
             await self.check_related(UUID(principal.workspace_id), workspace_id)
         check_size(new, idempotency_key)
+        if new.task_id is None and new.context_id is not None:
+            await self._check_context(workspace_id, new.context_id, principal)
         if new.task_id is not None:
             self._admit(lease, new, principal)
             return await self._reply(new.task_id, lease, new, principal, idempotency_key)
@@ -307,6 +310,20 @@ class Mailbox:
         if outcome.refused:
             raise Conflict(outcome.refused)
         return await self.get(task_id, principal)
+
+    async def _check_context(self, workspace_id: UUID, context_id: str, principal: Principal) -> None:
+        """No workspace enters a conversation that another sender began: its session would tell what was said there.
+
+        Errors: Forbidden.
+        """
+        if context_id.startswith(OWN_CONTEXT):
+            raise Forbidden(f"context_id: those that begin with {OWN_CONTEXT} are the platform's; leave it out")
+        if principal.workspace_id is None or principal.workspace_id == str(workspace_id):
+            return
+        async with self._database.acquire() as connection:
+            began = await task_store.began(connection, workspace_id, context_id)
+        if began not in {None, ("workspace", principal.workspace_id)}:
+            raise Forbidden("context_id: that conversation was begun by another sender; leave it out to begin your own")
 
     def _row(self, task_id: UUID, workspace_id: UUID, new: NewTask, principal: Principal, *, client: bool) -> NewRow:
         if principal.workspace_id is not None:

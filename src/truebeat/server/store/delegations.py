@@ -34,6 +34,8 @@ class NewRow:
     at: datetime
     deadline_at: datetime | None
     waited: bool
+    #: the source's conversation that the result belongs to
+    context_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +53,15 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """A source that must be woken. state: of the oldest result that waits, which is that of `task_id`."""
+    """A source that must be woken in one of its conversations. state: of the oldest result that waits, which
+    is that of `task_id`.
+    """
 
     source_id: UUID
     task_id: UUID
     state: State
     origin: UUID | None
-    context_id: str | None
+    context_id: str
     parent_id: UUID | None
 
 
@@ -117,6 +121,7 @@ async def insert(conn: Any, rows: Sequence[NewRow]) -> None:
         [row.at for row in rows],
         [row.deadline_at for row in rows],
         [row.waited for row in rows],
+        [row.context_id for row in rows],
     )
 
 
@@ -126,9 +131,9 @@ async def count_open(conn: Any, sources: Collection[UUID]) -> dict[UUID, int]:
 
 
 async def ready(
-    conn: Any, tasks: Sequence[tuple[UUID, bool, int | None]], at: datetime, held_until: datetime
+    conn: Any, tasks: Sequence[tuple[UUID, bool, int | None, bool]], at: datetime, held_until: datetime
 ) -> list[Ended]:
-    """Tasks (id, whether it ended, its calls of tools) that ended or ask: those that are delegations."""
+    """Tasks (id, whether it ended, its calls of tools, canceled or not) that ended or ask: of them the delegations."""
     rows = await conn.fetch(
         _SQL["ready"],
         [task[0] for task in tasks],
@@ -136,6 +141,7 @@ async def ready(
         held_until,
         [task[1] for task in tasks],
         [task[2] for task in tasks],
+        [task[3] for task in tasks],
     )
     return [Ended(*row) for row in rows]
 
@@ -153,10 +159,16 @@ async def settle_given(
     return [(row["task_id"], row["source_id"]) for row in rows]
 
 
-async def give(conn: Any, takers: Sequence[tuple[UUID, UUID, int]], at: datetime, limit: int) -> list[Link]:
-    """What waits goes to those (workspace, task, attempt)."""
+async def give(conn: Any, takers: Sequence[tuple[UUID, UUID, int, str]], at: datetime, limit: int) -> list[Link]:
+    """What waits goes to those (workspace, task, attempt, context)."""
     rows = await conn.fetch(
-        _SQL["give"], [one[0] for one in takers], [one[1] for one in takers], [one[2] for one in takers], at, limit
+        _SQL["give"],
+        [one[0] for one in takers],
+        [one[1] for one in takers],
+        [one[2] for one in takers],
+        at,
+        limit,
+        [one[3] for one in takers],
     )
     return [
         Link(row["task_id"], row["source_id"], row["target_id"], None, row["root_id"], row["depth"], None)
@@ -185,7 +197,7 @@ async def given(conn: Any, ids: Collection[UUID], text_limit: int) -> list[Given
 
 
 async def unwoken(conn: Any, sources: Collection[UUID] | None, at: datetime, gives_limit: int) -> list[Wake]:
-    """Those of the sources (or of all) that have something to get and no wake under way."""
+    """Those of the sources (or of all) that have something to get, by conversation, and no wake of it under way."""
     rows = await conn.fetch(_SQL["unwoken"], None if sources is None else list(sources), at, gives_limit)
     return [
         Wake(row["source_id"], row["task_id"], State(row["state"]), row["origin"], row["context_id"], row["parent_id"])
@@ -193,12 +205,12 @@ async def unwoken(conn: Any, sources: Collection[UUID] | None, at: datetime, giv
     ]
 
 
-async def insert_wakes(conn: Any, wakes: Sequence[tuple[UUID, UUID, UUID | None]]) -> None:
-    """Each (task, workspace, origin) becomes the latest wake of its workspace."""
-    await conn.execute(_SQL["retire_wakes"], [wake[1] for wake in wakes])
-    await conn.execute(
-        _SQL["insert_wakes"], [wake[0] for wake in wakes], [wake[1] for wake in wakes], [wake[2] for wake in wakes]
-    )
+async def insert_wakes(conn: Any, wakes: Sequence[tuple[UUID, Wake]]) -> None:
+    """Each task becomes the latest wake of its workspace in that conversation."""
+    sources, contexts = [wake.source_id for _, wake in wakes], [wake.context_id for _, wake in wakes]
+    await conn.execute(_SQL["retire_wakes"], sources, contexts)
+    origins = [wake.origin for _, wake in wakes]
+    await conn.execute(_SQL["insert_wakes"], [task_id for task_id, _ in wakes], sources, origins, contexts)
 
 
 async def idle_wakes(conn: Any, sources: Collection[UUID], at: datetime) -> list[UUID]:
@@ -261,6 +273,11 @@ async def overdue(conn: Any, at: datetime, limit: int) -> list[UUID]:
 
 async def orphans(conn: Any, limit: int) -> list[UUID]:
     return [row["task_id"] for row in await conn.fetch(_SQL["orphans"], limit)]
+
+
+async def left_behind(conn: Any, limit: int) -> list[UUID]:
+    """Open delegations whose source was removed."""
+    return [row["task_id"] for row in await conn.fetch(_SQL["left_behind"], limit)]
 
 
 async def get(conn: Any, task_id: UUID, text_limit: int) -> Record | None:

@@ -1,11 +1,12 @@
 -- name: insert
 INSERT INTO delegations (
-    task_id, source_id, target_id, source_task_id, root_id, depth, created_at, deadline_at, waited
+    task_id, source_id, target_id, source_task_id, root_id, depth, created_at, deadline_at, waited,
+    source_context
 )
 SELECT *
 FROM unnest(
     $1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::smallint[], $7::timestamptz[], $8::timestamptz[],
-    $9::boolean[]
+    $9::boolean[], $10::text[]
 )
 
 -- name: count_open
@@ -15,19 +16,21 @@ WHERE ended_at IS NULL AND source_id = ANY($1::uuid[])
 GROUP BY source_id
 
 -- name: ready
--- Tasks of $1 that ended ($4) or ask ($4 false). The answer of a waited one is its caller's for a while; what was
--- withdrawn nobody waits for. Tells of those that are delegations.
+-- Tasks of $1 that ended ($4) or ask ($4 false). The answer of a waited one is its caller's for a while, who gets one
+-- answer: after a question nobody waits. What was withdrawn and is canceled ($6) nobody wants; an answer that was quicker
+-- than the cancel is not lost. Tells of those that are delegations.
 UPDATE delegations
 SET ready_at = $2,
     ended_at = CASE WHEN new.ended THEN $2::timestamptz END,
     held_until = CASE WHEN waited THEN $3::timestamptz END,
+    waited = waited AND new.ended,
     given_task_id = NULL,
     given_attempt = NULL,
     gives = 0,
     wake_at = NULL,
-    consumed_at = CASE WHEN withdrawn THEN $2::timestamptz END,
+    consumed_at = CASE WHEN withdrawn AND new.canceled THEN $2::timestamptz END,
     tool_calls = new.tool_calls
-FROM unnest($1::uuid[], $4::boolean[], $5::integer[]) AS new (task_id, ended, tool_calls)
+FROM unnest($1::uuid[], $4::boolean[], $5::integer[], $6::boolean[]) AS new (task_id, ended, tool_calls, canceled)
 WHERE delegations.task_id = new.task_id AND delegations.ended_at IS NULL
 RETURNING delegations.task_id, source_id, target_id, root_id, depth, waited, withdrawn
 
@@ -55,9 +58,11 @@ WHERE given_task_id = ended.task_id AND given_attempt = ended.attempt AND consum
 RETURNING delegations.task_id, source_id
 
 -- name: give
--- What waits for each (workspace, task, attempt), the oldest first, at most $5 of each.
+-- What waits for each (workspace, task, attempt) in the conversation of that task ($6), and in no other, the oldest first,
+-- at most $5 of each.
 WITH takers AS (
-    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::integer[]) AS taker (workspace_id, task_id, attempt)
+    SELECT *
+    FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $6::text[]) AS taker (workspace_id, task_id, attempt, context_id)
 ),
 picked AS (
     SELECT found.task_id, takers.task_id AS taker, takers.attempt
@@ -66,6 +71,7 @@ picked AS (
         SELECT task_id
         FROM delegations
         WHERE source_id = takers.workspace_id
+            AND source_context = takers.context_id
             AND ready_at IS NOT NULL
             AND consumed_at IS NULL
             AND given_task_id IS NULL
@@ -93,8 +99,9 @@ WHERE delegations.given_task_id = ANY($1::uuid[]) AND delegations.consumed_at IS
 ORDER BY delegations.ready_at, delegations.task_id
 
 -- name: unwoken
--- Of these sources (or of all: NULL) the ones with something to give and no wake under way; with the oldest of it.
-SELECT DISTINCT ON (waiting.source_id) waiting.source_id, waiting.task_id, tasks.state, origin.context_id,
+-- Of these sources (or of all: NULL) the conversations with something to give and no wake under way; with the oldest of it.
+SELECT DISTINCT ON (waiting.source_id, waiting.source_context)
+    waiting.source_id, waiting.task_id, tasks.state, waiting.source_context AS context_id,
     workspaces.parent_id,
     coalesce(
         (SELECT origin_task_id FROM wakes WHERE wakes.task_id = waiting.source_task_id), waiting.source_task_id
@@ -102,7 +109,6 @@ SELECT DISTINCT ON (waiting.source_id) waiting.source_id, waiting.task_id, tasks
 FROM delegations AS waiting
 JOIN tasks ON tasks.id = waiting.task_id
 JOIN workspaces ON workspaces.id = waiting.source_id AND workspaces.status <> 'removed'
-LEFT JOIN tasks AS origin ON origin.id = waiting.source_task_id
 WHERE ($1::uuid[] IS NULL OR waiting.source_id = ANY($1::uuid[]))
     AND waiting.ready_at IS NOT NULL
     AND waiting.consumed_at IS NULL
@@ -114,18 +120,22 @@ WHERE ($1::uuid[] IS NULL OR waiting.source_id = ANY($1::uuid[]))
         SELECT
         FROM wakes
         JOIN tasks AS wake ON wake.id = wakes.task_id
-        WHERE wakes.workspace_id = waiting.source_id AND wakes.latest AND wake.state IN ('submitted', 'working')
+        WHERE wakes.workspace_id = waiting.source_id
+            AND wakes.context_id = waiting.source_context
+            AND wakes.latest
+            AND wake.state IN ('submitted', 'working')
     )
-ORDER BY waiting.source_id, waiting.ready_at, waiting.task_id
+ORDER BY waiting.source_id, waiting.source_context, waiting.ready_at, waiting.task_id
 
 -- name: retire_wakes
 UPDATE wakes
 SET latest = false
-WHERE latest AND workspace_id = ANY($1::uuid[])
+FROM unnest($1::uuid[], $2::text[]) AS woken (workspace_id, context_id)
+WHERE latest AND wakes.workspace_id = woken.workspace_id AND wakes.context_id = woken.context_id
 
 -- name: insert_wakes
-INSERT INTO wakes (task_id, workspace_id, origin_task_id)
-SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[])
+INSERT INTO wakes (task_id, workspace_id, origin_task_id, context_id)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[])
 
 -- name: idle_wakes
 -- Wakes of these workspaces that wait in their mailboxes and have nothing to bring any more. One that had begun is work
@@ -143,6 +153,7 @@ WHERE wakes.workspace_id = ANY($1::uuid[])
         SELECT
         FROM delegations
         WHERE delegations.source_id = wakes.workspace_id
+            AND delegations.source_context = wakes.context_id
             AND delegations.ready_at IS NOT NULL
             AND delegations.consumed_at IS NULL
             AND delegations.given_task_id IS NULL
@@ -262,6 +273,15 @@ SELECT DISTINCT tasks.id AS task_id
 FROM delegations
 JOIN tasks ON tasks.id = delegations.source_task_id
 WHERE delegations.ended_at IS NULL AND (tasks.state = 'canceled' OR tasks.cancel_requested)
+LIMIT $1
+
+-- name: left_behind
+-- Open delegations whose source was removed, and that nobody told to end yet.
+SELECT delegations.task_id
+FROM delegations
+JOIN workspaces ON workspaces.id = delegations.source_id
+JOIN tasks ON tasks.id = delegations.task_id
+WHERE delegations.ended_at IS NULL AND workspaces.status = 'removed' AND NOT tasks.cancel_requested
 LIMIT $1
 
 -- name: get

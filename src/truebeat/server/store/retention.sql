@@ -8,7 +8,7 @@ WITH wanted AS (
     UNION ALL
     SELECT delegations.task_id, delegations.source_task_id, delegations.root_id, delegations.source_id
     FROM delegations
-    WHERE delegations.ready_at IS NOT NULL AND delegations.consumed_at IS NULL AND NOT delegations.withdrawn
+    WHERE delegations.ready_at IS NOT NULL AND delegations.consumed_at IS NULL
 ),
 kept AS (
     SELECT unnest(ARRAY[wanted.task_id, wanted.source_task_id, wanted.root_id]) AS id

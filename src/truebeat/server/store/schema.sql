@@ -249,6 +249,7 @@ CREATE TABLE delegations (
     wake_at timestamptz, -- not before: it was given in vain
     consumed_at timestamptz,
     tool_calls integer,
+    source_context text NOT NULL, -- the source's conversation that it was needed in
     CONSTRAINT delegations_depth_positive CHECK (depth > 0),
     CONSTRAINT delegations_given_whole CHECK ((given_task_id IS NULL) = (given_attempt IS NULL)),
     CONSTRAINT delegations_consumed_was_ready CHECK (consumed_at IS NULL OR ready_at IS NOT NULL)
@@ -262,14 +263,16 @@ CREATE INDEX delegations_due ON delegations (deadline_at) WHERE ended_at IS NULL
 CREATE INDEX delegations_ready ON delegations (source_id, ready_at) WHERE ready_at IS NOT NULL AND consumed_at IS NULL;
 CREATE INDEX delegations_given ON delegations (given_task_id) WHERE given_task_id IS NOT NULL AND consumed_at IS NULL;
 
--- The last task by which the platform woke a workspace because of results. origin: what they were needed for.
+-- The tasks by which the platform woke a workspace because of results; latest: of those of one conversation. origin: what
+-- they were needed for.
 CREATE TABLE wakes (
     task_id uuid PRIMARY KEY,
     workspace_id uuid NOT NULL,
     origin_task_id uuid,
-    latest boolean NOT NULL DEFAULT true
+    latest boolean NOT NULL DEFAULT true,
+    context_id text NOT NULL
 );
-CREATE UNIQUE INDEX wakes_latest ON wakes (workspace_id) WHERE latest;
+CREATE UNIQUE INDEX wakes_latest ON wakes (workspace_id, context_id) WHERE latest;
 CREATE INDEX wakes_by_origin ON wakes (origin_task_id);
 
 -- What people are told: by workspaces, and by the platform when a delegation ended.

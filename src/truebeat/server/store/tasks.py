@@ -286,6 +286,12 @@ async def get(conn: Any, task_id: UUID) -> TaskRow | None:
     return None if found is None else task_row(found)
 
 
+async def began(conn: Any, workspace_id: UUID, context_id: str) -> tuple[str, str] | None:
+    """(kind, id) of the sender of the first task of that conversation, if there is any."""
+    found = await conn.fetchrow(_SQL["began"], workspace_id, context_id)
+    return None if found is None else (found["sender_kind"], found["sender_id"])
+
+
 async def updates(conn: Any, task_id: UUID, after: int, limit: int) -> list[Update]:
     return [_update(row) for row in await conn.fetch(_SQL["updates"], task_id, after, limit)]
 

@@ -171,6 +171,14 @@ RETURNING tasks.id, tasks.workspace_id, tasks.context_id, tasks.priority, tasks.
     CASE WHEN tasks.reply THEN tasks.reply_parts ELSE tasks.parts END AS parts,
     tasks.reply, tasks.interrupted
 
+-- name: began
+-- Who sent the first task of a conversation.
+SELECT sender_kind, sender_id
+FROM tasks
+WHERE context_id = $2 AND workspace_id = $1
+ORDER BY place
+LIMIT 1
+
 -- name: deliveries
 -- As `claim` tells them: those that are held already and not begun, to be delivered again.
 SELECT id, workspace_id, context_id, priority, place, generation, attempt, sender_kind, sender_id, sender_name,

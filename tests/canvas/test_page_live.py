@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import ExitStack
 
 import pytest
@@ -137,13 +138,14 @@ def test_notices_survive_a_reload_lead_to_the_incident_and_are_counted_in_the_ti
 @pytest.mark.parametrize("text", [MARKUP, "\u202egnp.exe\u202c {{7*7}} ${x} %s </style>"])
 def test_markup_is_shown_as_text_wherever_it_comes_from(visitor, stand, text):
     page = visitor.page
-    with stand.beater(text[:60], role=text[:40]) as one:
+    name = re.sub("[\u202c\u202e]", "", text[:60])  # refused in names
+    with stand.beater(name, role=name[:40]) as one:
         one.beat(current_task=text, active_tasks=1)
         one.wedge(text)
         stand.call("POST", f"/workspaces/{one.id}/tasks", {"text": text, "context_id": "c"})
         for tab in ("health", "timeline", "incidents", "tasks"):
             visitor.open(one, tab)
-            expect(page.locator("#panel-title")).to_have_text(text[:60])
+            expect(page.locator("#panel-title")).to_have_text(name)
             expect(page.locator(".panel")).to_contain_text(text[:40])
         page.locator(".rows button").click()
         expect(page.locator(".said")).to_have_text(text)
@@ -152,10 +154,10 @@ def test_markup_is_shown_as_text_wherever_it_comes_from(visitor, stand, text):
         page.keyboard.press("Enter")
         expect(page.locator(".said")).to_have_text(text)
         page.get_by_role("button", name="Notices").click()
-        expect(page.locator(".notices")).to_contain_text(text[:60])
+        expect(page.locator(".notices")).to_contain_text(name)
         page.keyboard.press("Escape")
         page.goto("/?view=list")
-        expect(page.locator(".list")).to_contain_text(text[:60])
+        expect(page.locator(".list")).to_contain_text(name)
         assert page.evaluate("window.hacked") is None
         assert page.locator("#root b, #root img, #root script").count() == 0
 

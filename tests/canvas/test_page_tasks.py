@@ -202,7 +202,7 @@ def test_no_such_task_says_so_and_an_unreachable_server_leaves_what_was_known(vi
 @pytest.mark.parametrize("text", [MARKUP, "\u202egnp.exe\u202c {{7*7}} ${x} %s </style> </b>"])
 def test_markup_is_text_in_tasks_trees_and_errors(visitor, crew, text):
     page = visitor.page
-    with crew.beater(text[:60]) as one:
+    with crew.beater(re.sub("[\\u202c\\u202e]", "", text[:60])) as one:
         failing = crew.delegate(one.id, crew.id_of("eve"), f"fail {text}")
         waiting = crew.delegate(one.id, crew.id_of("bob"), f"hold /nowhere/at-all {text}")
         until(lambda: crew.call("GET", f"/tasks/{failing}")["state"] == "failed", "it did not fail")

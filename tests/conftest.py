@@ -21,6 +21,7 @@ import pytest
 
 from truebeat.clock import SystemClock
 from truebeat.domain.access import Role
+from truebeat.server import logs
 from truebeat.server.main import App, build
 from truebeat.server.serve import serve
 from truebeat.server.settings import Settings
@@ -30,6 +31,9 @@ from truebeat.server.store.embedded import EmbeddedPostgres
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+
+# a server in this process must not write into what a command prints
+logs.configure()
 
 #: durability is not what most tests are about
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}

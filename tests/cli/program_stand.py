@@ -27,7 +27,9 @@ def place():
 def start(
     place: Path, *arguments: str, stdout: int = subprocess.PIPE, stdin: int | None = None, **env: str
 ) -> subprocess.Popen[str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("TRUEBEAT_")}
+    # readline gives pytest's workers a terminal's size, which is not that of the terminal the program gets
+    size = {"COLUMNS", "LINES"}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("TRUEBEAT_") and key not in size}
     return subprocess.Popen(
         [*PROGRAM, *arguments],
         env={**kept, "TMPDIR": str(place), "PYTHONUNBUFFERED": "1", "TRUEBEAT_DATA_DIR": str(place / "data"), **env},

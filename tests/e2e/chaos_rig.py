@@ -35,7 +35,7 @@ from truebeat.protocol.resources import WorkspaceView
 T = TypeVar("T")
 TOKEN = "chaos-operator-token"
 #: seconds any fact may take on a busy machine
-PATIENCE = 30.0
+PATIENCE = 90.0
 LEASE = 3.0
 SETTINGS = {
     "TRUEBEAT_BEAT_INTERVAL": "0.5",

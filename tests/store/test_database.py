@@ -102,6 +102,15 @@ async def test_a_shutdown_is_unavailable(server):
     await database.close()
 
 
+async def test_a_last_word_that_comes_before_the_end_of_an_idle_connection_is_unavailable(database):
+    dismissed = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0"
+    with pytest.raises(Unavailable):
+        async with database.acquire() as connection:
+            connection._con._protocol.data_received(b"E" + (len(dismissed) + 4).to_bytes(4) + dismissed)
+            await connection.fetchval("SELECT 1")
+    await database.ping()
+
+
 async def test_a_stuck_server_is_unavailable_in_time(server, monkeypatch):
     monkeypatch.setattr(module, "TIMEOUT", 0.3)
     database = await Database.connect(server.ensure_running())

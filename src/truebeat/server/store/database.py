@@ -28,6 +28,8 @@ _LOST: Final = (
     asyncpg.InsufficientResourcesError,  # too many connections, disk full
     asyncpg.TransactionRollbackError,  # deadlock: the same call may succeed
 )
+#: how asyncpg refuses a statement on a connection on which an error came unasked (its state 2)
+_DISMISSED: Final = "another operation (2) is in progress"
 _NUL: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
@@ -41,6 +43,11 @@ def lost_is_unavailable() -> Iterator[None]:
     except asyncpg.InterfaceError as error:
         # asyncpg has no class of its own for "this connection is closed"
         if "clos" not in str(error):
+            raise
+        raise _unavailable(error) from error
+    except asyncpg.InternalClientError as error:
+        # the database's last word came while the connection was idle, and its end has not come yet
+        if _DISMISSED not in str(error):
             raise
         raise _unavailable(error) from error
 

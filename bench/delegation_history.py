@@ -135,7 +135,8 @@ def run(
         "deeds": killer.deeds,
         "seconds to start": round(started, 1),
         "seconds": round(settled, 1),
-        "violations": violations(history) + _lost(history, chains) + killer.broken,
+        f"times that what was killed was not back within {PATIENCE:.0f} s": len(killer.broken),
+        "violations": violations(history) + _lost(history, chains),
     }
 
 

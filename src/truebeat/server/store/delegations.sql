@@ -100,14 +100,15 @@ ORDER BY delegations.ready_at, delegations.task_id
 
 -- name: unwoken
 -- Of these sources (or of all: NULL) the conversations with something to give and no wake under way; with the oldest of it.
+-- OFFSET 0: what waits is little, so each task is looked up by its id; else all tasks there are may be read.
 SELECT DISTINCT ON (waiting.source_id, waiting.source_context)
-    waiting.source_id, waiting.task_id, tasks.state, waiting.source_context AS context_id,
+    waiting.source_id, waiting.task_id, task.state, waiting.source_context AS context_id,
     workspaces.parent_id,
     coalesce(
         (SELECT origin_task_id FROM wakes WHERE wakes.task_id = waiting.source_task_id), waiting.source_task_id
     ) AS origin
 FROM delegations AS waiting
-JOIN tasks ON tasks.id = waiting.task_id
+CROSS JOIN LATERAL (SELECT state FROM tasks WHERE tasks.id = waiting.task_id OFFSET 0) AS task
 JOIN workspaces ON workspaces.id = waiting.source_id AND workspaces.status <> 'removed'
 WHERE ($1::uuid[] IS NULL OR waiting.source_id = ANY($1::uuid[]))
     AND waiting.ready_at IS NOT NULL
@@ -124,6 +125,7 @@ WHERE ($1::uuid[] IS NULL OR waiting.source_id = ANY($1::uuid[]))
             AND wakes.context_id = waiting.source_context
             AND wakes.latest
             AND wake.state IN ('submitted', 'working')
+        OFFSET 0
     )
 ORDER BY waiting.source_id, waiting.source_context, waiting.ready_at, waiting.task_id
 
@@ -269,10 +271,12 @@ LIMIT $2
 
 -- name: orphans
 -- Tasks that were canceled, with open delegations that were needed for them.
-SELECT DISTINCT tasks.id AS task_id
+SELECT DISTINCT delegations.source_task_id AS task_id
 FROM delegations
-JOIN tasks ON tasks.id = delegations.source_task_id
-WHERE delegations.ended_at IS NULL AND (tasks.state = 'canceled' OR tasks.cancel_requested)
+CROSS JOIN LATERAL (
+    SELECT state, cancel_requested FROM tasks WHERE tasks.id = delegations.source_task_id OFFSET 0
+) AS task
+WHERE delegations.ended_at IS NULL AND (task.state = 'canceled' OR task.cancel_requested)
 LIMIT $1
 
 -- name: left_behind

@@ -34,7 +34,3 @@ canvas:
 
 test *ARGS:
     uv run --all-extras pytest -n 2 {{ARGS}}
-
-# a random history of delegations under kills; not in `check`, see the test's docstring
-history *ARGS:
-    uv run --all-extras pytest -m history -s tests/e2e/test_delegation_history.py {{ARGS}}

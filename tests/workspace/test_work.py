@@ -129,7 +129,14 @@ async def test_a_task_from_delivery_to_its_end(bench: Bench) -> None:
     ]
     assert bench.executor.turns == [
         Turn(
-            "hi", context_id="C", task_id="T1", parts=({"text": "hi"},), sender_name="Ada", reply=True, interrupted=True
+            "hi",
+            context_id="C",
+            task_id="T1",
+            parts=({"text": "hi"},),
+            sender_name="Ada",
+            sender_id="p",
+            reply=True,
+            interrupted=True,
         )
     ]
     counters = bench.turns.evidence.counters()

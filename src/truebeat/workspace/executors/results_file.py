@@ -70,16 +70,19 @@ class Handed:
         self._place = place
         workspace_id = place.workspace_id if place is not None else ""
         self._file = ResultsFile(place_of(given, workspace_id))
-        self._lock = ResultsLock(self._file.path, workspace_id or f"process-{os.getpid()}")
+        #: without a place there is no other workspace to keep away, and the file is this process's
+        self._lock = ResultsLock(self._file.path, workspace_id) if workspace_id else None
 
     async def start(self) -> None:
         """Before a runtime may read the file. ConfigurationError if another workspace uses it."""
-        await threads.call(self._lock.take, name="results")
+        if self._lock is not None:
+            await threads.call(self._lock.take, name="results")
         await threads.call(self._file.start, name="results")
 
     def close(self) -> None:
         """When no runtime can read it any more."""
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
 
     def environment(self, turn: Turn | None = None) -> dict[str, str]:
         """For the process: where its results are, and what `truebeat mcp` needs if the agent starts it. For the process

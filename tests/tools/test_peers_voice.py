@@ -74,7 +74,9 @@ def test_a_report_is_data_of_whom_the_server_knows(text: str) -> None:
     turn = turn_of(order(text, parts=[part]))
     (line,) = [one for one in turn.text.split("\n") if one.startswith('{"delegation_id"')]
     read = json.loads(line)
-    assert (read["from_id"], read["from_name"], read["text"]) == (BOB, "bob", text)
+    shown, truncated = envelope.cut(text, envelope.TEXT_LIMIT)
+    assert (read["from_id"], read["from_name"], read["text"]) == (BOB, "bob", shown)
+    assert read["truncated"] is truncated
     assert len(re.findall("DELEGATION RESULTS", as_seen(turn.text))) == 2
     assert turn.parts == ({"text": turn.text},)
 

@@ -16,7 +16,7 @@ from truebeat.domain.health import (
     created,
     judge,
 )
-from truebeat.domain.incidents import IN_PLACE, REMOVED, RESUMED, after_repair, recovery, turn
+from truebeat.domain.incidents import IN_PLACE, REMOVED, RESUMED, recovery, turn
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -95,5 +95,3 @@ def test_a_repair_in_place_is_told_also_when_its_report_comes_late():
     assert recovery(replace(present, repaired=True, ordered_by="eve"), 2) == (
         "restart verified by generation 2, ordered by eve"
     )
-    assert after_repair(RESUMED) == IN_PLACE
-    assert after_repair("beats returned") == "beats returned"

@@ -161,6 +161,7 @@ async def test_nothing_follows_on_a_link_that_is_lost(down):
     down.out.send(frame)
     down.out.send_again([UUID(frame.task_id)])
     down.session.take()
-    await asyncio.sleep(0.01)
+    for reading in [task for task in asyncio.all_tasks() if task.get_name() == "tasks that are sent again"]:
+        await reading
     assert len(down.session.posted) == 1
     assert not down.out.busy

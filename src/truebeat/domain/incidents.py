@@ -125,8 +125,3 @@ def grace_after(kind: str) -> float:
     it belongs to the incident that is about to open.
     """
     return NEAR if kind == REPAIRED or kind in CALM_KINDS else 0.0
-
-
-def after_repair(said: str) -> str:
-    """The recovery of a closed incident once a report of a repair in place came late."""
-    return IN_PLACE if said == RESUMED else said

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from truebeat.errors import TruebeatError
 from truebeat.server.store import incidents as incident_store
 
 if TYPE_CHECKING:
@@ -33,8 +34,11 @@ class IncidentKeeper:
     async def run(self) -> None:
         while True:
             await asyncio.sleep(INTERVAL)
-            await self._incidents.gather_loose()
-            await self.prune()
+            try:
+                await self._incidents.gather_loose()
+                await self.prune()
+            except TruebeatError as error:
+                log.warning("could not look after incidents", reason=error.message)
 
     async def prune(self) -> int:
         """Returns how many were dropped. An open one is kept, however old."""
